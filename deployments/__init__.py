@@ -1,0 +1,1 @@
+"""The decision path: a composed Ray Serve graph. ``app.py`` wires it on one screen."""

@@ -1,0 +1,34 @@
+"""The graph, on one screen: Ingress -> Router -> Features -> {LogisticRegression, XGBoost} -> decision."""
+
+import os
+from typing import Any
+
+from ray import serve
+from ray.serve import Application
+
+from deployments.features import Features
+from deployments.ingress import Ingress
+from deployments.models import LogisticRegression, XGBoost
+from deployments.router import Router
+from deployments.settings import AppArgs
+
+DEFAULT_REDIS_URL = "redis://127.0.0.1:6399/0"
+DEFAULT_TRACKING_URI = "http://127.0.0.1:5000"
+
+
+def build(args: AppArgs) -> Application:
+    """Return the application; ``args`` come from ``serve_config.yaml``, then from the environment."""
+    redis_url = args.redis_url or os.environ.get("TOLLGATE_REDIS_URL", DEFAULT_REDIS_URL)
+    tracking_uri = args.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_TRACKING_URI)
+    features = _bind(Features, redis_url)
+    lr = _bind(LogisticRegression, tracking_uri)
+    xgb = _bind(XGBoost, tracking_uri)
+    router = _bind(Router, features, lr, xgb, tracking_uri)
+    return _bind(serve.ingress()(Ingress), router, name="Ingress")
+
+
+def _bind(replica: type[Any], *args: Any, name: str | None = None) -> Application:
+    # An empty user_config makes Serve call reconfigure() even where the file says nothing.
+    deployment: Any = serve.deployment(name=name or replica.__name__, user_config={})(replica)
+    application: Application = deployment.bind(*args)
+    return application

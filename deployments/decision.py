@@ -1,0 +1,108 @@
+"""From scores and rules to decisions: pure, a whole batch at a time."""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from deployments.rules import CompiledRule
+from deployments.settings import Thresholds, Weights
+from features.formulas import Matrix
+from features.transaction import TransactionBatch
+
+Scores = npt.NDArray[np.float64]
+
+
+class Decision(IntEnum):
+    """What happens to the payment, from mild to strict."""
+
+    APPROVE = 0
+    REVIEW = 1
+    BLOCK = 2
+
+
+DECISION_NAMES: Final = tuple(decision.name for decision in Decision)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason code: where it comes from, its code, and its words."""
+
+    source: str
+    code: str
+    text: str
+
+
+@dataclass(slots=True)
+class Decisions:
+    """Decisions of a batch of n transactions, as columns.
+
+    Attributes:
+        probability: (n,) of the ensemble; NaN where no model answered.
+        lr, xgb: (n,) score of each model; NaN where it did not answer.
+        decision: (n,) int8, values of :class:`Decision`.
+        is_fraud: (n,) bool: a blocking rule fired, or the probability reached the fraud threshold.
+        rules: ids of the rules that fired, for the rows where any did.
+        reasons: reason codes, for the rows that are not approved.
+        model_version: of the bundle that scored the batch, "" where none did.
+        degraded: what was missing, by name; empty when all parts answered.
+        features: the feature matrix (n, features), when it was asked for.
+    """
+
+    probability: Scores
+    lr: Scores
+    xgb: Scores
+    decision: npt.NDArray[np.int8]
+    is_fraud: npt.NDArray[np.bool_]
+    rules: dict[int, list[str]]
+    model_version: str
+    degraded: tuple[str, ...] = ()
+    reasons: dict[int, list[Reason]] = field(default_factory=dict)
+    features: Matrix | None = None
+
+
+def ensemble(lr: Scores, xgb: Scores, weights: Weights) -> Scores:
+    """Return the weighted mean (n,) of the scores; a missing score (NaN) leaves the other alone.
+
+    >>> ensemble(np.array([0.2, np.nan]), np.array([0.4, 0.4]), Weights()).tolist()
+    [0.30000000000000004, 0.4]
+    """
+    w_lr = np.where(np.isnan(lr), 0.0, weights.lr)
+    w_xgb = np.where(np.isnan(xgb), 0.0, weights.xgb)
+    total = w_lr + w_xgb
+    weighted = w_lr * np.nan_to_num(lr) + w_xgb * np.nan_to_num(xgb)
+    mean = np.divide(weighted, total, out=np.full(len(lr), np.nan), where=total > 0)
+    # Where the only model that answered has weight 0, its score is still better than none.
+    only = np.where(np.isnan(lr), xgb, lr)
+    return np.where(total > 0, mean, only)
+
+
+def decide(
+    lr: Scores,
+    xgb: Scores,
+    weights: Weights,
+    thresholds: Thresholds,
+    rules: tuple[CompiledRule, ...],
+    matrix: Matrix,
+    batch: TransactionBatch,
+    model_version: str,
+    degraded: tuple[str, ...],
+) -> Decisions:
+    """Return the decisions of a batch: tiers on the ensemble's probability, raised by the rules that fire."""
+    probability = ensemble(lr, xgb, weights)
+    # A comparison with NaN is False: without a model, rules alone decide.
+    decision = ((probability > thresholds.review).astype(np.int8)) + (probability > thresholds.block)
+    is_fraud = probability >= thresholds.fraud
+    fired: dict[int, list[str]] = {}
+    for rule in rules:
+        fires = rule.fires(matrix, batch)
+        if not fires.any():
+            continue
+        decision = np.where(fires, np.maximum(decision, Decision[rule.action]), decision)
+        if rule.action == "BLOCK":
+            is_fraud = is_fraud | fires
+        for row in np.flatnonzero(fires).tolist():
+            fired.setdefault(row, []).append(rule.id)
+    return Decisions(probability, lr, xgb, decision.astype(np.int8), is_fraud, fired, model_version, degraded)

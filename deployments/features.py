@@ -1,0 +1,71 @@
+"""The feature deployment: the past of each transaction from the online store, as a feature matrix."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from deployments.settings import StoreSettings
+from deployments.status import Status, Uptime
+from features.definitions import AGGREGATE_COLUMNS, NO_TIME
+from features.errors import OnlineStoreUnavailable
+from features.formulas import Matrix, feature_matrix
+from features.online import AsyncOnlineStore, own_columns
+from features.transaction import Int64s, TransactionBatch
+
+logger = logging.getLogger("ray.serve")
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureReply:
+    """A feature matrix (n, features), and whether the history in it came from the store."""
+
+    matrix: Matrix
+    has_history: bool
+
+
+class Features:
+    """Reads and counts a micro-batch in one round trip.
+
+    When the store does not answer in time, the transactions' own features stand alone (as for a customer
+    without history) and the reply says so.
+    """
+
+    def __init__(self, redis_url: str) -> None:
+        self._url = redis_url
+        self._store: AsyncOnlineStore | None = None
+        self._uptime = Uptime()
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Take the bound on the store's answers (:class:`StoreSettings`)."""
+        settings = StoreSettings.model_validate(user_config)
+        old, self._store = self._store, AsyncOnlineStore(self._url, settings.timeout_ms / 1000)
+        if old is not None:
+            await old.close()
+
+    async def observe(self, batch: TransactionBatch) -> FeatureReply:
+        """Return the features of a batch as of each transaction, and count the batch."""
+        assert self._store is not None
+        try:
+            return FeatureReply(feature_matrix(await self._store.observe(batch)), True)
+        except OnlineStoreUnavailable as error:
+            logger.warning("deciding %d transactions without history: %s", len(batch), error)
+            return FeatureReply(feature_matrix(without_history(batch)), False)
+
+    async def status(self) -> Status:
+        """Return whether the store answers."""
+        assert self._store is not None
+        try:
+            await self._store.ping()
+        except OnlineStoreUnavailable as error:
+            return self._uptime.status(False, str(error))
+        return self._uptime.status(True, "the store answers")
+
+
+def without_history(batch: TransactionBatch) -> dict[str, Int64s]:
+    """Return the columns of a batch as if no entity in it had any history."""
+    columns = own_columns(batch)
+    for name in AGGREGATE_COLUMNS:
+        columns[name] = np.full(len(batch), NO_TIME if name.endswith("_time_ms") else 0, np.int64)
+    return columns

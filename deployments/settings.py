@@ -1,0 +1,126 @@
+"""What ``serve_config.yaml`` may say: the builder's arguments and the ``user_config`` of each deployment.
+
+``user_config`` is applied in place by ``serve deploy``, without a restart. Unknown keys are refused.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Action = Literal["REVIEW", "BLOCK"]
+
+
+class Settings(BaseModel):
+    """The common ground: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AppArgs(Settings):
+    """Arguments of :func:`deployments.app.build`. A change of them restarts every replica."""
+
+    redis_url: str | None = Field(None, description="Online store; TOLLGATE_REDIS_URL when absent.")
+    tracking_uri: str | None = Field(None, description="Model registry; MLFLOW_TRACKING_URI when absent.")
+
+
+class BatchSettings(Settings):
+    """Bounds of the ingress's micro-batcher."""
+
+    max_size: Annotated[int, Field(ge=1, le=1024)] = 64
+    """Transactions a micro-batch; 1024 of them stay far below Serve's 4 MB message limit."""
+    slots: Annotated[int, Field(ge=1, le=64)] = 2
+    """Micro-batches under way at once in one ingress replica."""
+    max_queue: Annotated[int, Field(ge=1, le=100_000)] = 4096
+    """Transactions that may wait in one ingress replica; beyond it a request gets 503 at once."""
+
+
+class IngressSettings(Settings):
+    """``user_config`` of the ingress."""
+
+    batch: BatchSettings = BatchSettings()
+    max_wait_ms: Annotated[int, Field(ge=1, le=60_000)] = 1000
+    """Longest time that a transaction may wait for a slot; past it the request gets 503, uncounted."""
+    max_items: Annotated[int, Field(ge=1, le=100_000)] = 10_000
+    """Items of one POST /predict/batch."""
+    max_body_bytes: Annotated[int, Field(ge=1024, le=256 * 2**20)] = 8 * 2**20
+    """Bytes of one request body."""
+
+
+class ModelRef(Settings):
+    """Which bundle to serve: a registered model and an alias of it."""
+
+    name: Annotated[str, Field(min_length=1)] = "tollgate"
+    alias: Annotated[str, Field(min_length=1)] = "champion"
+
+
+class ModelSettings(Settings):
+    """``user_config`` of the two model deployments."""
+
+    model: ModelRef = ModelRef()
+
+
+class Weights(Settings):
+    """Weights of the ensemble; they are divided by their sum."""
+
+    lr: Annotated[float, Field(ge=0)] = 0.5
+    xgb: Annotated[float, Field(ge=0)] = 0.5
+
+    @model_validator(mode="after")
+    def _one_is_positive(self) -> Self:
+        if self.lr + self.xgb <= 0:
+            raise ValueError("at least one weight must be positive")
+        return self
+
+
+class Thresholds(Settings):
+    """Tiers of the decision, on the ensemble's probability."""
+
+    block: Probability = 0.90
+    """BLOCK above it."""
+    review: Probability = 0.50
+    """REVIEW above it, else APPROVE."""
+    fraud: Probability = 0.50
+    """prediction is FRAUD from it on."""
+
+    @model_validator(mode="after")
+    def _tiers_are_ordered(self) -> Self:
+        if self.review > self.block:
+            raise ValueError(f"review ({self.review}) must not exceed block ({self.block})")
+        return self
+
+
+class Rule(Settings):
+    """One policy rule. Where it fires it overrides the models, never towards a milder decision."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    when: Annotated[str, Field(min_length=1, max_length=1000)]
+    """An expression over features and transaction columns: see :mod:`deployments.rules`."""
+    action: Action = "BLOCK"
+    reason: Annotated[str, Field(min_length=1, max_length=200)]
+    """What an analyst and a customer's bank read when it fires."""
+
+
+class PolicySettings(Settings):
+    """``user_config`` of the router: the policy. What is absent comes from the served bundle."""
+
+    model: ModelRef = ModelRef()
+    weights: Weights | None = None
+    thresholds: Thresholds | None = None
+    rules: tuple[Rule, ...] = ()
+    max_reasons: Annotated[int, Field(ge=1, le=20)] = 5
+    """Reason codes that an explanation gives at most."""
+
+    @model_validator(mode="after")
+    def _rule_ids_differ(self) -> Self:
+        ids = [rule.id for rule in self.rules]
+        if len(set(ids)) < len(ids):
+            raise ValueError(f"rule ids must differ: {ids}")
+        return self
+
+
+class StoreSettings(Settings):
+    """``user_config`` of the feature deployment."""
+
+    timeout_ms: Annotated[int, Field(ge=1, le=60_000)] = 250
+    """Bound on each answer of the online store; past it the batch is decided without history."""

@@ -1,0 +1,32 @@
+"""What a replica says of itself to GET /ready."""
+
+import time
+from typing import TypedDict
+
+from ray import serve
+
+
+class Status(TypedDict):
+    """State of one dependency, as seen by one of its replicas."""
+
+    ok: bool
+    detail: str
+    replica: str
+    uptime_s: float
+
+
+class Uptime:
+    """Remembers when this replica began."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def status(self, ok: bool, detail: str) -> Status:
+        """Return the status of this replica; ``detail`` says what is served, or what is wrong."""
+        replica = serve.get_replica_context().replica_id.unique_id
+        return Status(ok=ok, detail=detail, replica=replica, uptime_s=round(time.monotonic() - self._began, 1))
+
+
+def no_answer(error: BaseException) -> Status:
+    """Return the status of a part that did not answer."""
+    return Status(ok=False, detail=f"no answer: {type(error).__name__}", replica="", uptime_s=0.0)

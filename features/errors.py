@@ -1,0 +1,61 @@
+"""The one error tree of Tollgate. Domain errors know nothing of HTTP; the ingress maps them to statuses.
+
+TollgateError
++-- InvalidTransaction     a transaction that the contract at the door does not admit; names the field
++-- InvalidHistory         a history file or column mapping that cannot be read; names the column
++-- InvalidRule            a policy rule that does not parse or names an unknown column
++-- OnlineStoreUnavailable the online store did not answer in time, or answered with an error
++-- BundleRefused          a model bundle that this server must not serve, with the reason
++-- RegistryUnavailable    the model registry cannot be reached, or lacks the alias asked for
++-- Overloaded             the queue is full; the caller may retry after a pause
++-- DeadlineExceeded       the time of a queued transaction was over before it was computed
++-- ClusterError           the one-machine launcher cannot go on; says what to do
+"""
+
+
+class TollgateError(Exception):
+    """The root of every error that Tollgate raises on purpose."""
+
+
+class InvalidTransaction(TollgateError):
+    """A transaction breaks the contract; ``field`` names where, the message what was expected."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(field, message)
+        self.field = field
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+
+class InvalidHistory(TollgateError):
+    """A history file or a column mapping cannot be used; the message names the file or the column."""
+
+
+class InvalidRule(TollgateError):
+    """A policy rule does not parse, or names a column that does not exist."""
+
+
+class OnlineStoreUnavailable(TollgateError):
+    """The online store did not answer in time, or answered with an error."""
+
+
+class BundleRefused(TollgateError):
+    """A model bundle must not be served here: foreign fingerprint, missing part, failed check."""
+
+
+class RegistryUnavailable(TollgateError):
+    """The model registry cannot be reached, or has no version under the alias asked for."""
+
+
+class Overloaded(TollgateError):
+    """The queue is full. Nothing was computed and nothing was counted."""
+
+
+class DeadlineExceeded(TollgateError):
+    """The time of a queued transaction was over before its computation began; it was not counted."""
+
+
+class ClusterError(TollgateError):
+    """The one-machine launcher cannot go on; the message is a sentence that says what to do."""

@@ -1,0 +1,65 @@
+"""The history: the Parquet columns that every offline step reads and writes.
+
+A history is a folder of Parquet files partitioned by day (``day=2018-04-01/part-0.parquet``). Its rows are in
+order of arrival: by ``arrival`` where the column is present and not null, else by event time.
+"""
+
+from typing import Final
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
+
+from features.transaction import NO_PLACE, TransactionBatch
+
+HISTORY_SCHEMA: Final = pa.schema(
+    [
+        pa.field("transaction_id", pa.string(), nullable=False),
+        pa.field("event_time", pa.timestamp("ms", tz="UTC"), nullable=False),
+        pa.field("customer_id", pa.string(), nullable=False),
+        pa.field("merchant_id", pa.string()),
+        pa.field("device_id", pa.string()),
+        pa.field("amount_minor", pa.int64(), nullable=False),
+        pa.field("currency", pa.string()),
+        pa.field("merchant_category", pa.string()),
+        pa.field("transaction_type", pa.string()),
+        pa.field("geo_location", pa.string()),
+        pa.field("lat", pa.float64()),
+        pa.field("long", pa.float64()),
+        pa.field("is_fraud", pa.int8()),
+        pa.field("fraud_pattern", pa.string()),
+        pa.field("arrival", pa.int64()),
+    ]
+)
+"""``is_fraud`` null: no label. ``fraud_pattern``: known for simulated data alone, never a feature.
+``arrival``: sequence number in which rows reached the scorer; null throughout: they came in event-time order."""
+
+
+def history_to_batch(table: pa.Table) -> TransactionBatch:
+    """Return the rows of a history table as a batch, in the table's order."""
+
+    def words(name: str) -> list[str | None]:
+        column: list[str | None] = table.column(name).to_pylist()
+        return column
+
+    def coordinates(name: str) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+        degrees = pc.fill_null(table.column(name), np.nan).to_numpy()
+        udeg = np.full(len(degrees), NO_PLACE, np.int32)
+        known = ~np.isnan(degrees)
+        udeg[known] = np.rint(degrees[known] * 1e6).astype(np.int32)
+        return udeg
+
+    return TransactionBatch(
+        transaction_id=table.column("transaction_id").to_pylist(),
+        event_time_ms=table.column("event_time").cast(pa.int64()).to_numpy(),
+        amount_minor=table.column("amount_minor").to_numpy(),
+        customer_id=table.column("customer_id").to_pylist(),
+        merchant_id=words("merchant_id"),
+        device_id=words("device_id"),
+        lat_udeg=coordinates("lat"),
+        long_udeg=coordinates("long"),
+        currency=words("currency"),
+        merchant_category=words("merchant_category"),
+        transaction_type=words("transaction_type"),
+        geo_location=words("geo_location"),
+    )

@@ -1,0 +1,79 @@
+"""How the online store lays an entity out in bytes: the one place that numpy and Lua both read it from."""
+
+from typing import Final
+
+import numpy as np
+
+from features.definitions import (
+    DAY_MS,
+    FRAUD_LEVEL,
+    LOG_EVENTS,
+    LOG_RETENTION_MS,
+    RECENT_EVENTS,
+    VELOCITY_LEVELS,
+    TileLevel,
+)
+
+EVENT: Final = np.dtype(
+    [
+        ("event_time_ms", "<i8"),
+        ("amount_minor", "<i8"),
+        ("hash", "<u8"),
+        ("lat_udeg", "<i4"),
+        ("long_udeg", "<i4"),
+    ]
+)
+"""One event of a customer's or a device's log: 32 bytes, in order of arrival."""
+
+RECENT: Final = np.dtype([("event_time_ms", "<i8"), ("amount_minor", "<i8"), ("hash", "<u8")])
+"""One remembered arrival of a merchant: the first 24 bytes of an event."""
+
+TILE: Final = np.dtype([("tile", "<u4"), ("count", "<u4"), ("amount_minor", "<i8")])
+"""One tile of a merchant: its index (event time // tile size), and what fell into it. 16 bytes."""
+
+_LEVELS: Final = (*VELOCITY_LEVELS, FRAUD_LEVEL)
+
+MERCHANT: Final = np.dtype(
+    [
+        ("arrivals", "<i8"),
+        ("recent", RECENT, (RECENT_EVENTS,)),
+        *((level.name, TILE, (level.tiles,)) for level in _LEVELS),
+    ]
+)
+"""The state of a merchant, however busy: a ring of recent arrivals and a ring of tiles a level."""
+
+LOG_TTL_S: Final = (LOG_RETENTION_MS + 2 * DAY_MS) // 1000
+"""Life of a silent log, in seconds: when it ends, all its events are past retention (a day for the refresh
+interval, a day for clocks that run ahead)."""
+MERCHANT_TTL_S: Final = (FRAUD_LEVEL.tiles + 2) * DAY_MS // 1000
+"""Life of a silent merchant, in seconds: all its tiles, and the same two days."""
+
+
+def _offset(name: str) -> int:
+    fields = MERCHANT.fields
+    assert fields is not None
+    return fields[name][1]
+
+
+def _level(level: TileLevel) -> str:
+    return f"{{at = {_offset(level.name)}, tile_ms = {level.tile_ms}, tiles = {level.tiles}}}"
+
+
+def lua_prelude() -> str:
+    """Return the Lua lines that give the scripts these constants."""
+    constants = {
+        "RECORD_BYTES": EVENT.itemsize,
+        "HASH_AT": 17,  # Lua counts from 1.
+        "DAY_MS": DAY_MS,
+        "LOG_BYTES": LOG_EVENTS * EVENT.itemsize,
+        "LOG_RETENTION_MS": LOG_RETENTION_MS,
+        "LOG_TTL_S": LOG_TTL_S,
+        "MERCHANT_TTL_S": MERCHANT_TTL_S,
+        "RECENT_EVENTS": RECENT_EVENTS,
+        "RECENT_BYTES": RECENT.itemsize,
+        "TILE_BYTES": TILE.itemsize,
+        "FRAUD_LEVEL": _level(FRAUD_LEVEL),
+        "VELOCITY_LEVELS": "{" + ", ".join(_level(level) for level in VELOCITY_LEVELS) + "}",
+        "EMPTY_MERCHANT": rf"string.rep('\0', {MERCHANT.itemsize})",
+    }
+    return "".join(f"local {name} = {value}\n" for name, value in constants.items())

@@ -1,0 +1,198 @@
+"""The online evaluator: point-in-time aggregates of a micro-batch from Redis, in one atomic round trip.
+
+The script (``online.lua``) reads the past of each transaction and appends the transaction; numpy turns the
+bytes that it returns into aggregates (:mod:`features.windows`). Two stores share both: :class:`OnlineStore`
+blocks (backfill, replay, tests), :class:`AsyncOnlineStore` serves.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Final, cast
+
+import numpy as np
+import numpy.typing as npt
+import redis
+import redis.asyncio
+import redis.exceptions
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from features.definitions import fingerprint
+from features.errors import OnlineStoreUnavailable
+from features.formulas import OWN_COLUMNS
+from features.layout import EVENT, lua_prelude
+from features.transaction import Int64s, TransactionBatch, transaction_hash
+from features.windows import aggregates
+
+Hashes = npt.NDArray[np.uint64]
+
+_REFUSED: Final = (redis.exceptions.RedisError, OSError)
+
+
+def key_prefix() -> bytes:
+    """Return what every key of these definitions begins with, so that two definitions never share state."""
+    return b"tg:" + fingerprint()[:8].encode() + b":"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRequest:
+    """One call of the script for a batch: its keys, its arguments, and what decoding the reply needs."""
+
+    keys: list[bytes]
+    records: list[bytes]
+    event_time_ms: Int64s
+    hashes: Hashes
+
+
+def encode(batch: TransactionBatch, prefix: bytes) -> StoreRequest:
+    """Return the script call for a batch of n transactions: 3 n keys and n event records."""
+    hashes = np.array([transaction_hash(i) for i in batch.transaction_id], np.uint64)
+    events = np.empty(len(batch), EVENT)
+    events["event_time_ms"] = batch.event_time_ms
+    events["amount_minor"] = batch.amount_minor
+    events["hash"] = hashes
+    events["lat_udeg"] = batch.lat_udeg
+    events["long_udeg"] = batch.long_udeg
+    packed = events.tobytes()
+    size = EVENT.itemsize
+    keys: list[bytes] = []
+    for customer, device, merchant in zip(batch.customer_id, batch.device_id, batch.merchant_id, strict=True):
+        keys.append(prefix + b"c:" + customer.encode())
+        keys.append(b"" if device is None else prefix + b"d:" + device.encode())
+        keys.append(b"" if merchant is None else prefix + b"m:" + merchant.encode())
+    records = [packed[at : at + size] for at in range(0, len(packed), size)]
+    return StoreRequest(keys, records, batch.event_time_ms, hashes)
+
+
+def decode(batch: TransactionBatch, request: StoreRequest, reply: list[bytes]) -> dict[str, Int64s]:
+    """Return ``OWN_COLUMNS`` and ``AGGREGATE_COLUMNS`` of the batch, each (n,) int64."""
+    return {**own_columns(batch), **aggregates(reply, request.event_time_ms, request.hashes)}
+
+
+def own_columns(batch: TransactionBatch) -> dict[str, Int64s]:
+    """Return the columns that a transaction brings itself, each (n,) int64."""
+    return {name: getattr(batch, name).astype(np.int64) for name in OWN_COLUMNS}
+
+
+def script(name: str) -> str:
+    """Return the text of a script with its constants in front."""
+    return lua_prelude() + files("features").joinpath(name).read_text("utf-8")
+
+
+class OnlineStore:
+    """The blocking store. A retried transaction_id is never counted twice.
+
+    Args:
+        client: a connected ``redis.Redis`` that returns bytes (``decode_responses`` off).
+    """
+
+    def __init__(self, client: "redis.Redis") -> None:
+        self._client = client
+        self._prefix = key_prefix()
+        self._observe = client.register_script(script("online.lua"))
+        self._label = client.register_script(script("labels.lua"))
+
+    def observe(self, batch: TransactionBatch) -> dict[str, Int64s]:
+        """Return the columns of the batch as of each transaction, then count the batch.
+
+        Raises:
+            OnlineStoreUnavailable: the store did not answer; whether the batch was counted is unknown, and
+                observing it again is safe.
+        """
+        request = encode(batch, self._prefix)
+        return decode(batch, request, self._call(self._observe, request.keys, [b"1", *request.records]))
+
+    def append(self, batch: TransactionBatch) -> None:
+        """Count the batch without reading its past (backfill).
+
+        Raises:
+            OnlineStoreUnavailable: as :meth:`observe`.
+        """
+        request = encode(batch, self._prefix)
+        self._call(self._observe, request.keys, [b"0", *request.records])
+
+    def apply_fraud_labels(
+        self, merchant_ids: Sequence[str], event_time_ms: Int64s, transaction_ids: Sequence[str]
+    ) -> int:
+        """Count fraud labels that have become known; return how many were new.
+
+        Args:
+            event_time_ms: (n,) of the labelled transactions, not of the labels.
+
+        Raises:
+            OnlineStoreUnavailable: the store did not answer; applying the labels again is safe.
+        """
+        if not len(transaction_ids):
+            return 0
+        keys = []
+        for merchant, transaction in zip(merchant_ids, transaction_ids, strict=True):
+            keys.append(self._prefix + b"m:" + merchant.encode())
+            keys.append(self._prefix + b"l:" + transaction.encode())
+        times = [str(int(t)).encode() for t in event_time_ms]
+        return cast(int, self._call(self._label, keys, times))
+
+    def entities(self) -> int:
+        """Return how many keys of these definitions the store holds."""
+        return sum(1 for _ in self._client.scan_iter(self._prefix + b"*", count=10_000))
+
+    def clear(self) -> int:
+        """Delete every key of these definitions; return how many there were."""
+        keys = list(self._client.scan_iter(self._prefix + b"*", count=10_000))
+        for at in range(0, len(keys), 10_000):
+            self._client.unlink(*keys[at : at + 10_000])
+        return len(keys)
+
+    def _call(self, call: Any, keys: list[bytes], args: list[bytes]) -> Any:
+        try:
+            return call(keys=keys, args=args)
+        except _REFUSED as error:
+            raise OnlineStoreUnavailable(f"the online store did not answer: {error}") from error
+
+
+class AsyncOnlineStore:
+    """The store on the decision path. See :class:`OnlineStore` for what it promises.
+
+    Args:
+        url: ``redis://...`` or ``rediss://...``.
+        timeout_s: bound on connecting and on each answer, in seconds.
+    """
+
+    def __init__(self, url: str, timeout_s: float) -> None:
+        self._client = redis.asyncio.Redis.from_url(
+            url,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            # One retry, at once: it mends a connection that the server closed, and is safe (see observe).
+            retry=Retry(NoBackoff(), 1),
+        )
+        self._prefix = key_prefix()
+        self._observe = self._client.register_script(script("online.lua"))
+
+    async def observe(self, batch: TransactionBatch) -> dict[str, Int64s]:
+        """Return the columns of the batch as of each transaction, then count the batch.
+
+        Raises:
+            OnlineStoreUnavailable: as :meth:`OnlineStore.observe`.
+        """
+        request = encode(batch, self._prefix)
+        try:
+            reply = await self._observe(keys=request.keys, args=[b"1", *request.records])
+        except _REFUSED as error:
+            raise OnlineStoreUnavailable(f"the online store did not answer: {error}") from error
+        return decode(batch, request, reply)
+
+    async def ping(self) -> None:
+        """Return when the store answers.
+
+        Raises:
+            OnlineStoreUnavailable: it does not.
+        """
+        try:
+            await self._client.ping()
+        except _REFUSED as error:
+            raise OnlineStoreUnavailable(f"the online store did not answer: {error}") from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()

@@ -1,0 +1,229 @@
+"""From the bytes that the online store returned to integer aggregates, a whole micro-batch at a time."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from features.definitions import (
+    CUSTOMER_WINDOWS,
+    D30,
+    DEVICE_WINDOWS,
+    FRAUD_LEVEL,
+    LABEL_DELAY_MS,
+    LOG_EVENTS,
+    LOG_RETENTION_MS,
+    NO_TIME,
+    RECENT_EVENTS,
+    RISK_WINDOWS,
+    VELOCITY_LEVELS,
+    TileLevel,
+    Window,
+    log_columns,
+)
+from features.layout import EVENT, MERCHANT
+from features.transaction import NO_PLACE, Int64s
+
+Bools = npt.NDArray[np.bool_]
+Records = npt.NDArray[Any]
+
+_DAYS: Final = VELOCITY_LEVELS[-1]
+_NO_MERCHANT: Final = bytes(MERCHANT.itemsize)
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """The events of n logs laid end to end, and which of them count for their transaction.
+
+    Attributes:
+        events: (m,) records of dtype ``EVENT``, each log in order of arrival.
+        row: (m,) the transaction that each event's log belongs to.
+        age_ms: (m,) event time of the transaction minus that of the event.
+        counts: (m,) True where the event may count: arrived before the transaction, within the log's bounds,
+            and strictly earlier in event time.
+        starts, filled: the first event of each log that has any, and the transactions of those logs.
+        rows: n.
+    """
+
+    events: Records
+    row: Int64s
+    age_ms: Int64s
+    counts: Bools
+    starts: Int64s
+    filled: Int64s
+    rows: int
+
+
+def visible_events(logs: list[bytes], event_time_ms: Int64s, hashes: npt.NDArray[np.uint64]) -> Visible:
+    """Return the events of the logs of n transactions, with the bounds of the log applied.
+
+    Args:
+        logs: n logs of packed ``EVENT`` records, in order of arrival.
+        event_time_ms, hashes: (n,) of the transactions themselves.
+    """
+    events = np.frombuffer(b"".join(logs), EVENT)
+    lengths = np.fromiter(map(len, logs), np.int64, len(logs)) // EVENT.itemsize
+    rows = len(lengths)
+    row = np.repeat(np.arange(rows), lengths)
+    filled = np.flatnonzero(lengths)
+    ends = np.cumsum(lengths)
+    starts = (ends - lengths)[filled]
+    times = events["event_time_ms"]
+    age_ms = event_time_ms[row] - times
+    counts = age_ms > 0
+    if len(events):
+        counts &= _arrived_before(events, row, ends, hashes)
+        newest = np.zeros(rows, np.int64)
+        newest[filled] = np.maximum.reduceat(times, starts)
+        counts &= times >= newest[row] - LOG_RETENTION_MS
+    return Visible(events, row, age_ms, counts, starts, filled, rows)
+
+
+def _arrived_before(events: Records, row: Int64s, ends: Int64s, hashes: npt.NDArray[np.uint64]) -> Bools:
+    # A retry finds itself in the log: its past ends where it stands. The cap counts back from there.
+    position = np.arange(len(events))
+    end = ends.copy()
+    itself = np.flatnonzero(events["hash"] == hashes[row])
+    np.minimum.at(end, row[itself], itself)
+    end_of_event = end[row]
+    return (position < end_of_event) & (position >= end_of_event - LOG_EVENTS)
+
+
+def log_aggregates(entity: str, windows: tuple[Window, ...], visible: Visible) -> dict[str, Int64s]:
+    """Return the counts and amounts of each window, each (n,) int64, under their column names.
+
+    The windows are nested: each event falls into the bucket of the shortest window that holds it, and a
+    running sum over the buckets gives every window at once.
+    """
+    table = np.zeros((2, visible.rows, len(windows)))
+    lengths_ms = np.array([window.duration_ms for window in windows])
+    bucket = np.searchsorted(lengths_ms, visible.age_ms)  # age <= length: the tail [t - w is inside.
+    inside = np.flatnonzero(visible.counts & (bucket < len(windows)))
+    if len(inside):
+        cell = visible.row[inside] * len(windows) + bucket[inside]
+        cells = visible.rows * len(windows)
+        table[0] = np.bincount(cell, minlength=cells).reshape(-1, len(windows))
+        # Exact: a log's amounts sum to less than 2 ** 53 (MAX_AMOUNT x LOG_EVENTS).
+        table[1] = np.bincount(cell, visible.events["amount_minor"][inside], cells).reshape(-1, len(windows))
+    running = np.cumsum(table, axis=2).astype(np.int64)
+    return dict(zip(log_columns(entity, windows), running.swapaxes(1, 2).reshape(-1, visible.rows), strict=True))
+
+
+def previous_aggregates(visible: Visible) -> dict[str, Int64s]:
+    """Return the time of the customer's previous event, and time and place of the previous one with a place."""
+    recent = visible.counts & (visible.age_ms <= D30.duration_ms)
+    previous_ms, _ = _latest(visible, recent)
+    placed = recent & (visible.events["lat_udeg"] != NO_PLACE)
+    place_ms, index = _latest(visible, placed)
+    lat, long = np.zeros((2, visible.rows), np.int64)
+    known = index >= 0
+    lat[known] = visible.events["lat_udeg"][index[known]]
+    long[known] = visible.events["long_udeg"][index[known]]
+    return {
+        "customer_previous_time_ms": previous_ms,
+        "customer_previous_place_time_ms": place_ms,
+        "customer_previous_lat_udeg": lat,
+        "customer_previous_long_udeg": long,
+    }
+
+
+def _latest(visible: Visible, chosen: Bools) -> tuple[Int64s, Int64s]:
+    """Return event time (or ``NO_TIME``) and index (or -1) of the latest chosen event; of ties, the last."""
+    latest_ms = np.full(visible.rows, NO_TIME, np.int64)
+    index = np.full(visible.rows, -1, np.int64)
+    if len(visible.events):
+        times = np.where(chosen, visible.events["event_time_ms"], NO_TIME)
+        latest_ms[visible.filled] = np.maximum.reduceat(times, visible.starts)
+        at_latest = chosen & (times == latest_ms[visible.row])
+        positions = np.where(at_latest, np.arange(len(times)), -1)
+        index[visible.filled] = np.maximum.reduceat(positions, visible.starts)
+    return latest_ms, index
+
+
+def merchant_aggregates(
+    states: list[bytes], event_time_ms: Int64s, hashes: npt.NDArray[np.uint64]
+) -> dict[str, Int64s]:
+    """Return velocity and label-delayed risk of n merchants, each (n,) int64, under their column names.
+
+    Args:
+        states: n packed ``MERCHANT`` records, or b"" for a merchant without history.
+        event_time_ms, hashes: (n,) of the transactions themselves.
+    """
+    merchants = np.frombuffer(b"".join([state or _NO_MERCHANT for state in states]), MERCHANT)
+    later = _later_arrivals(merchants, event_time_ms, hashes)
+    columns: dict[str, Int64s] = {}
+    for level in VELOCITY_LEVELS:
+        first = (event_time_ms - level.window.duration_ms) // level.tile_ms
+        last = event_time_ms // level.tile_ms
+        counts, amounts = _tiles(merchants, level, first, last)
+        if later is not None:
+            taken_counts, taken_amounts = _tiles_of_recent(merchants, later, level, first, last)
+            counts, amounts = counts - taken_counts, amounts - taken_amounts
+        columns[f"merchant_count_{level.window.name}"] = counts
+        columns[f"merchant_amount_{level.window.name}"] = amounts
+    last = (event_time_ms - LABEL_DELAY_MS) // _DAYS.tile_ms - 1
+    for window in RISK_WINDOWS:
+        first = (event_time_ms - LABEL_DELAY_MS - window.duration_ms) // _DAYS.tile_ms
+        counts, _ = _tiles(merchants, _DAYS, first, last)
+        if later is not None:
+            counts = counts - _tiles_of_recent(merchants, later, _DAYS, first, last)[0]
+        frauds, _ = _tiles(merchants, FRAUD_LEVEL, first, last)
+        columns[f"merchant_delayed_count_{window.name}"] = counts
+        columns[f"merchant_delayed_frauds_{window.name}"] = frauds
+    return columns
+
+
+def _later_arrivals(merchants: Records, event_time_ms: Int64s, hashes: npt.NDArray[np.uint64]) -> Bools | None:
+    """Return which remembered arrivals (n, RECENT_EVENTS) are not in the past; None when there are none.
+
+    Not in the past: at or after the transaction in event time, or, for a retry, not before its first arrival.
+    """
+    recent = merchants["recent"]
+    last_slot = merchants["arrivals"][:, None] - 1
+    back = (last_slot - np.arange(RECENT_EVENTS)) % RECENT_EVENTS  # 0: the newest arrival.
+    remembered = back <= last_slot
+    later: Bools = remembered & (recent["event_time_ms"] >= event_time_ms[:, None])
+    itself = remembered & (recent["hash"] == hashes[:, None])
+    if itself.any():
+        first_arrival = np.where(itself, back, -1).max(axis=1)
+        later |= remembered & (back <= first_arrival[:, None])
+    return later if later.any() else None
+
+
+def _tiles(merchants: Records, level: TileLevel, first: Int64s, last: Int64s) -> tuple[Int64s, Int64s]:
+    tiles = merchants[level.name]
+    index = tiles["tile"].astype(np.int64)
+    chosen = (index >= first[:, None]) & (index <= last[:, None])
+    chosen &= index > index.max(axis=1, keepdims=True) - level.tiles
+    return (
+        np.where(chosen, tiles["count"], 0).sum(axis=1, dtype=np.int64),
+        np.where(chosen, tiles["amount_minor"], 0).sum(axis=1, dtype=np.int64),
+    )
+
+
+def _tiles_of_recent(
+    merchants: Records, later: Bools, level: TileLevel, first: Int64s, last: Int64s
+) -> tuple[Int64s, Int64s]:
+    recent = merchants["recent"]
+    tile = recent["event_time_ms"] // level.tile_ms
+    newest = merchants[level.name]["tile"].astype(np.int64).max(axis=1, keepdims=True)
+    chosen = later & (tile >= first[:, None]) & (tile <= last[:, None]) & (tile > newest - level.tiles)
+    return chosen.sum(axis=1), np.where(chosen, recent["amount_minor"], 0).sum(axis=1, dtype=np.int64)
+
+
+def aggregates(reply: list[bytes], event_time_ms: Int64s, hashes: npt.NDArray[np.uint64]) -> dict[str, Int64s]:
+    """Return all aggregates of a micro-batch, each (n,) int64.
+
+    Args:
+        reply: what ``online.lua`` returned: customer log, device log and merchant state of each transaction.
+        event_time_ms, hashes: (n,) of the transactions themselves.
+    """
+    customers = visible_events(reply[0::3], event_time_ms, hashes)
+    devices = visible_events(reply[1::3], event_time_ms, hashes)
+    return {
+        **log_aggregates("customer", CUSTOMER_WINDOWS, customers),
+        **previous_aggregates(customers),
+        **log_aggregates("device", DEVICE_WINDOWS, devices),
+        **merchant_aggregates(reply[2::3], event_time_ms, hashes),
+    }
