@@ -84,7 +84,7 @@ class MicroBatcher(Generic[Item, Result]):
         if self._queued + len(items) > self._settings.max_queue:
             raise Overloaded(f"{self._queued} transactions wait already; retry after a pause")
         loop = asyncio.get_running_loop()
-        entry = _Entry[Item, Result](items, loop.time() + max_wait_s, loop.create_future())
+        entry: _Entry[Item, Result] = _Entry(items, loop.time() + max_wait_s, loop.create_future())
         self._queue.append(entry)
         self._queued += len(items)
         self._schedule()

@@ -43,7 +43,7 @@ class Ingress:
         self._scoring = Scoring(self._decide, IngressSettings())
         self._uptime = Uptime()
 
-    def reconfigure(self, user_config: dict[str, Any]) -> None:
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take new bounds in place (:class:`IngressSettings`)."""
         self._scoring.reconfigure(IngressSettings.model_validate(user_config))
 

@@ -29,6 +29,7 @@ Bools = npt.NDArray[np.bool_]
 Records = npt.NDArray[Any]
 
 _DAYS: Final = VELOCITY_LEVELS[-1]
+_RISK_LENGTHS_MS: Final = np.array([[window.duration_ms] for window in RISK_WINDOWS])
 _NO_MERCHANT: Final = bytes(MERCHANT.itemsize)
 
 
@@ -73,10 +74,10 @@ def visible_events(logs: list[bytes], event_time_ms: Int64s, hashes: npt.NDArray
     age_ms = event_time_ms[row] - times
     counts = age_ms > 0
     if len(events):
-        counts &= _arrived_before(events, row, ends, hashes)
+        remembered = _arrived_before(events, row, ends, hashes)
         newest = np.zeros(rows, np.int64)
-        newest[filled] = np.maximum.reduceat(times, starts)
-        counts &= times >= newest[row] - LOG_RETENTION_MS
+        newest[filled] = np.maximum.reduceat(np.where(remembered, times, 0), starts)
+        counts &= remembered & (times >= newest[row] - LOG_RETENTION_MS)
     return Visible(events, row, age_ms, counts, starts, filled, rows)
 
 
@@ -156,21 +157,17 @@ def merchant_aggregates(
     for level in VELOCITY_LEVELS:
         first = (event_time_ms - level.window.duration_ms) // level.tile_ms
         last = event_time_ms // level.tile_ms
-        counts, amounts = _tiles(merchants, level, first, last)
-        if later is not None:
-            taken_counts, taken_amounts = _tiles_of_recent(merchants, later, level, first, last)
-            counts, amounts = counts - taken_counts, amounts - taken_amounts
-        columns[f"merchant_count_{level.window.name}"] = counts
-        columns[f"merchant_amount_{level.window.name}"] = amounts
-    last = (event_time_ms - LABEL_DELAY_MS) // _DAYS.tile_ms - 1
-    for window in RISK_WINDOWS:
-        first = (event_time_ms - LABEL_DELAY_MS - window.duration_ms) // _DAYS.tile_ms
-        counts, _ = _tiles(merchants, _DAYS, first, last)
-        if later is not None:
-            counts = counts - _tiles_of_recent(merchants, later, _DAYS, first, last)[0]
-        frauds, _ = _tiles(merchants, FRAUD_LEVEL, first, last)
-        columns[f"merchant_delayed_count_{window.name}"] = counts
-        columns[f"merchant_delayed_frauds_{window.name}"] = frauds
+        counts, amounts = _tiles(merchants, level, first[None], last, later)
+        columns[f"merchant_count_{level.window.name}"] = counts[0]
+        columns[f"merchant_amount_{level.window.name}"] = amounts[0]
+    known_until_ms = event_time_ms - LABEL_DELAY_MS
+    first = (known_until_ms - _RISK_LENGTHS_MS) // _DAYS.tile_ms
+    last = known_until_ms // _DAYS.tile_ms - 1
+    counts, _ = _tiles(merchants, _DAYS, first, last, later)
+    frauds, _ = _tiles(merchants, FRAUD_LEVEL, first, last, None)
+    for i, window in enumerate(RISK_WINDOWS):
+        columns[f"merchant_delayed_count_{window.name}"] = counts[i]
+        columns[f"merchant_delayed_frauds_{window.name}"] = frauds[i]
     return columns
 
 
@@ -191,25 +188,27 @@ def _later_arrivals(merchants: Records, event_time_ms: Int64s, hashes: npt.NDArr
     return later if later.any() else None
 
 
-def _tiles(merchants: Records, level: TileLevel, first: Int64s, last: Int64s) -> tuple[Int64s, Int64s]:
+def _tiles(
+    merchants: Records, level: TileLevel, first: Int64s, last: Int64s, later: Bools | None
+) -> tuple[Int64s, Int64s]:
+    """Return the counts and amounts (windows, n) of the tiles ``first`` (windows, n) to ``last`` (n,) of a level.
+
+    ``later`` (n, RECENT_EVENTS) are the arrivals to take out again.
+    """
     tiles = merchants[level.name]
     index = tiles["tile"].astype(np.int64)
-    chosen = (index >= first[:, None]) & (index <= last[:, None])
-    chosen &= index > index.max(axis=1, keepdims=True) - level.tiles
-    return (
-        np.where(chosen, tiles["count"], 0).sum(axis=1, dtype=np.int64),
-        np.where(chosen, tiles["amount_minor"], 0).sum(axis=1, dtype=np.int64),
-    )
-
-
-def _tiles_of_recent(
-    merchants: Records, later: Bools, level: TileLevel, first: Int64s, last: Int64s
-) -> tuple[Int64s, Int64s]:
-    recent = merchants["recent"]
-    tile = recent["event_time_ms"] // level.tile_ms
-    newest = merchants[level.name]["tile"].astype(np.int64).max(axis=1, keepdims=True)
-    chosen = later & (tile >= first[:, None]) & (tile <= last[:, None]) & (tile > newest - level.tiles)
-    return chosen.sum(axis=1), np.where(chosen, recent["amount_minor"], 0).sum(axis=1, dtype=np.int64)
+    oldest = index.max(axis=1) - level.tiles + 1
+    bounds = np.maximum(first, oldest)[:, :, None], last[:, None]
+    chosen = (index >= bounds[0]) & (index <= bounds[1])
+    counts = np.einsum("wnt,nt->wn", chosen, tiles["count"].astype(np.int64))
+    amounts = np.einsum("wnt,nt->wn", chosen, tiles["amount_minor"])
+    if later is not None:
+        recent = merchants["recent"]
+        index = recent["event_time_ms"] // level.tile_ms
+        chosen = later & (index >= bounds[0]) & (index <= bounds[1])
+        counts -= chosen.sum(axis=2)
+        amounts -= np.einsum("wnt,nt->wn", chosen, recent["amount_minor"])
+    return counts, amounts
 
 
 def aggregates(reply: list[bytes], event_time_ms: Int64s, hashes: npt.NDArray[np.uint64]) -> dict[str, Int64s]:
