@@ -10,13 +10,16 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from deployments.settings import BatchSettings
 from features.errors import DeadlineExceeded, Overloaded
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+EXPIRY_STEP_S: Final = 0.01
+"""Shortest pause between two searches of the queue for items whose time is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,14 @@ class MicroBatcher(Generic[Item, Result]):
         self._queue: deque[_Entry[Item, Result]] = deque()
         self._queued = 0
         self._pump_scheduled = False
+        self._expiry: asyncio.TimerHandle | None = None
         self._running: set[asyncio.Future[Result]] = set()
 
     def reconfigure(self, settings: BatchSettings) -> None:
         """Take new bounds from the next batch on; what waits stays."""
         self._settings = settings
-        self._schedule()
+        if self._queue:
+            self._schedule()
 
     @property
     def queued(self) -> int:
@@ -88,6 +93,7 @@ class MicroBatcher(Generic[Item, Result]):
         self._queue.append(entry)
         self._queued += len(items)
         self._schedule()
+        self._expire_at(entry.deadline)
         return await entry.future
 
     def _schedule(self) -> None:
@@ -117,11 +123,31 @@ class MicroBatcher(Generic[Item, Result]):
             if entry.future.done():
                 continue
             if now > entry.deadline:
-                entry.future.set_exception(DeadlineExceeded("waited too long for a slot; retry after a pause"))
+                entry.future.set_exception(_too_late())
                 continue
             entries.append(entry)
             room -= len(entry.items)
         return entries
+
+    def _expire_at(self, time: float) -> None:
+        # One timer for the whole queue: it matters only while every slot is held by a batch that takes long.
+        if self._expiry is None or time < self._expiry.when():
+            if self._expiry is not None:
+                self._expiry.cancel()
+            self._expiry = asyncio.get_running_loop().call_at(time, self._expire)
+
+    def _expire(self) -> None:
+        """Answer the callers who waited too long, and forget those who left."""
+        self._expiry = None
+        now = asyncio.get_running_loop().time()
+        waiting = deque(entry for entry in self._queue if not entry.future.done() and now < entry.deadline)
+        for entry in self._queue:
+            if not entry.future.done() and now >= entry.deadline:
+                entry.future.set_exception(_too_late())
+        self._queue = waiting
+        self._queued = sum(len(entry.items) for entry in waiting)
+        if waiting:
+            self._expire_at(max(min(entry.deadline for entry in waiting), now + EXPIRY_STEP_S))
 
     def _finish(self, entries: list[_Entry[Item, Result]], task: "asyncio.Future[Result]") -> None:
         self._running.discard(task)
@@ -138,3 +164,7 @@ class MicroBatcher(Generic[Item, Result]):
             else:
                 entry.future.set_exception(error)
         self._schedule()
+
+
+def _too_late() -> DeadlineExceeded:
+    return DeadlineExceeded("waited too long for a slot; retry after a pause")

@@ -1,13 +1,14 @@
 """The one error shape of the API, and the one table from error to HTTP status."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from pydantic import BaseModel, ValidationError
-from ray.exceptions import RayError
-from ray.serve.exceptions import RayServeException
+from ray.exceptions import RayError, RayTaskError
+from ray.serve.exceptions import BackPressureError, RayServeException
 
 from features.errors import (
+    BundleRefused,
     DeadlineExceeded,
     InvalidTransaction,
     OnlineStoreUnavailable,
@@ -47,28 +48,45 @@ STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     DeadlineExceeded: (503, "overloaded"),
     OnlineStoreUnavailable: (503, "unavailable"),
     RegistryUnavailable: (503, "unavailable"),
+    BundleRefused: (503, "unavailable"),
     TollgateError: (500, "internal"),
     RayError: (503, "unavailable"),
+    BackPressureError: (503, "overloaded"),
     RayServeException: (503, "unavailable"),
+    TimeoutError: (503, "unavailable"),
 }
 
-HANDLED: Final = (TollgateError, RayError, RayServeException, ValidationError)
+MAX_FAULTS: Final = 16
+"""Faults of one transaction that are listed one by one; it has 12 fields."""
+
+UNEXPECTED: Final = ErrorBody(code="internal", message="an unexpected error; it is logged")
+
+HANDLED: Final = (TollgateError, RayError, RayServeException, TimeoutError, ValidationError)
 """What :func:`describe` understands."""
+
+_FOREIGN: Final = (TollgateError, RayError, RayServeException)
+"""What another replica may raise on purpose; anything else is a defect there."""
 
 
 def describe(error: Exception) -> tuple[int, ErrorBody]:
     """Return HTTP status and body of an error."""
     if isinstance(error, ValidationError):
         return _describe_validation(error)
+    if isinstance(error, RayTaskError):
+        # Ray's own message would be the stack of the replica, which is not for the client.
+        cause = error.cause
+        return describe(cause) if isinstance(cause, _FOREIGN) else (500, UNEXPECTED)
     for kind in type(error).__mro__:
         if kind in STATUS:
             status, code = STATUS[kind]
             break
     else:
-        status, code = 500, "internal"
+        return 500, UNEXPECTED
     if isinstance(error, InvalidTransaction):
         return status, invalid([FieldError(field=error.field, message=error.message)])
-    message = str(error) if isinstance(error, TollgateError) else "a part of the service did not answer; retry"
+    message = (
+        str(error) if isinstance(error, TollgateError) else "a part of the service did not answer in time; retry"
+    )
     return status, ErrorBody(code=code, message=message)
 
 
@@ -78,11 +96,16 @@ def invalid(details: Sequence[FieldError]) -> ErrorBody:
     return ErrorBody(code="invalid_transaction", message=words, details=list(details))
 
 
-def field_errors(error: ValidationError, skip: int = 0) -> list[FieldError]:
-    """Return the faults of a validation, a field each; ``skip`` leading parts of the location are left out."""
+def field_errors(error: ValidationError) -> list[FieldError]:
+    """Return the faults of a validation, a field each.
+
+    A body can have a million faults, and to list them would take a minute: past ``MAX_FAULTS`` they are counted.
+    """
+    if error.error_count() > MAX_FAULTS:
+        return [FieldError(field="body", message=f"has {error.error_count()} faults, too many to list")]
     found: list[FieldError] = []
     for item in error.errors(include_url=False, include_input=False, include_context=False):
-        field = ".".join(str(part) for part in item["loc"][skip:]) or "body"
+        field = ".".join(str(part) for part in item["loc"]) or "body"
         # An unknown field's name is the client's own text: enough of it to recognise.
         found.append(FieldError(field=field[:64], message=_message(item["type"], item["msg"])))
     return found
@@ -93,12 +116,19 @@ def _message(kind: str, message: str) -> str:
         return "is not a field of a transaction"
     if kind == "missing":
         return "is required"
+    if kind in ("model_type", "model_attributes_type"):
+        return "must be an object"
+    if kind == "list_type":
+        return "must be a JSON array of at least one transaction"
     return message[:1].lower() + message[1:]
 
 
 def _describe_validation(error: ValidationError) -> tuple[int, ErrorBody]:
-    kinds: list[Any] = [item["type"] for item in error.errors(include_url=False, include_input=False)]
     details = field_errors(error)
-    if "json_invalid" in kinds:
+    # Broken JSON is one fault, and the only one.
+    if (
+        error.error_count() == 1
+        and error.errors(include_url=False, include_input=False)[0]["type"] == "json_invalid"
+    ):
         return 400, ErrorBody(code="invalid_json", message=details[0].message, details=details)
     return 422, invalid(details)

@@ -1,17 +1,18 @@
 """From request bytes to answer bytes: validation, micro-batching, and the answer of each item."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl
 
-from pydantic import TypeAdapter, ValidationError, WrapValidator
-from pydantic_core import to_json
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
 
 from deployments.batcher import MicroBatcher
 from deployments.decision import Decisions
-from deployments.errors import HANDLED, ErrorBody, describe, field_errors, invalid
+from deployments.errors import HANDLED, UNEXPECTED, ErrorBody, describe
 from deployments.hot_route import Answer
 from deployments.responses import error_json, prediction
 from deployments.settings import IngressSettings
@@ -20,19 +21,17 @@ from features.transaction import Transaction, TransactionBatch, check_transactio
 
 logger = logging.getLogger("ray.serve")
 
-_UNEXPECTED = ErrorBody(code="internal", message="an unexpected error; it is logged")
+MAX_FIELDS: Final = 64
+"""Fields of an object that is validated at all: a megabyte of unknown ones would take seconds."""
+LARGE_BYTES: Final = 64 * 1024
+"""Size from which a single transaction is looked at before it is validated; a good one has 200 bytes."""
+ITEMS_A_TURN: Final = 64
+"""Faulty batches are checked item by item, and this many at a time, so that other requests go on meanwhile."""
 
 Decide = Callable[[TransactionBatch, bool], Awaitable[Decisions]]
 """From a batch, and whether its features are wanted, to its decisions."""
 
 _Item = tuple[Transaction, bool]
-
-
-def _or_error(value: Any, validate: Callable[[Any], Transaction]) -> Transaction | ErrorBody:
-    try:
-        return validate(value)
-    except ValidationError as error:
-        return invalid(field_errors(error))
 
 
 class Scoring:
@@ -49,9 +48,8 @@ class Scoring:
         self._clock = clock
         self._settings = settings
         self._one: TypeAdapter[Transaction] = TypeAdapter(Transaction)
-        self._many: TypeAdapter[list[Transaction]] = TypeAdapter(list[Transaction])
-        self._each: TypeAdapter[list[Transaction | ErrorBody]] = TypeAdapter(
-            list[Annotated[Transaction, WrapValidator(_or_error)]]  # type: ignore[arg-type]
+        self._many: TypeAdapter[list[Transaction]] = TypeAdapter(
+            Annotated[list[Transaction], Field(fail_fast=True)]
         )
         self._batcher: MicroBatcher[_Item, tuple[TransactionBatch, Decisions]] = MicroBatcher(
             self._process, settings.batch
@@ -71,7 +69,7 @@ class Scoring:
         """Return the answer to POST /predict. Never raises."""
         try:
             include_features = query != b"" and _include_features(query)
-            transaction = self._one.validate_json(body)
+            transaction = self._parse_one(body)
             check_transaction(transaction, int(self._clock() * 1000))
             (batch, decisions), share = await self._batcher.submit(
                 [(transaction, include_features)], self._settings.max_wait_ms / 1000
@@ -79,46 +77,64 @@ class Scoring:
             assigned = transaction.transaction_id is None
             return Answer(200, to_json(prediction(batch, decisions, share.start, assigned, include_features)))
         except HANDLED as error:
-            status, described = describe(error)
-            return Answer(status, error_json(described))
+            return _refusal(*_described(error))
         except Exception:
             logger.exception("an unexpected error; the request gets 500")
-            return Answer(500, error_json(_UNEXPECTED))
+            return _refusal(500, UNEXPECTED)
 
     async def predict_batch(self, body: bytes, query: bytes) -> Answer:
         """Return the answer to POST /predict/batch. Never raises.
 
-        The items are decided in chunks, one chunk after the other, so that each sees those before it.
+        The items are decided in chunks, one chunk after the other, so that each sees those before it. After a
+        chunk that was not decided there is no next one: it would not see what it should, and would wait in vain.
+        When the first one was not decided, its error answers the whole request.
         """
         try:
             include_features = query != b"" and _include_features(query)
-            results = self._checked(self._parse_many(body))
+            results = self._checked(await self._parse_many(body))
             await self._decide_valid(results, include_features)
         except HANDLED as error:
-            status, described = describe(error)
-            return Answer(status, error_json(described))
+            return _refusal(*_described(error))
         except Exception:
             logger.exception("an unexpected error; the request gets 500")
-            return Answer(500, error_json(_UNEXPECTED))
+            return _refusal(500, UNEXPECTED)
         rows = [_item(index, result) for index, result in enumerate(results)]
         failed = sum("error" in row for row in rows)
         return Answer(200, to_json({"decided": len(rows) - failed, "failed": failed, "results": rows}))
 
-    def _parse_many(self, body: bytes) -> list[Transaction | ErrorBody]:
-        """Return each item, or what is wrong with it; the good case is one pass in compiled code."""
-        try:
-            items: list[Any] = self._many.validate_json(body)
-        except ValidationError as error:
-            if error.errors(include_url=False, include_input=False)[0]["loc"] == ():
-                raise
-            items = self._each.validate_json(body)
-        if not items:
+    def _parse_one(self, body: bytes) -> Transaction:
+        if len(body) > LARGE_BYTES:
+            _check_width(_json(body))
+        return self._one.validate_json(body)
+
+    async def _parse_many(self, body: bytes) -> list[Any]:
+        """Return each item, or what is wrong with it; the good case is two passes in compiled code."""
+        values = _json(body)
+        if values is None:
+            values = self._many.validate_json(body)  # Says where the JSON is broken.
+        if not isinstance(values, list) or not values:
             raise InvalidTransaction("body", "must be a JSON array of at least one transaction")
-        if len(items) > self._settings.max_items:
+        if len(values) > self._settings.max_items:
             raise InvalidTransaction(
-                "body", f"must hold at most {self._settings.max_items} transactions, not {len(items)}"
+                "body", f"must hold at most {self._settings.max_items} transactions, not {len(values)}"
             )
+        if all(type(value) is dict and len(value) <= MAX_FIELDS for value in values):
+            try:
+                return self._many.validate_python(values)
+            except ValidationError:
+                pass  # Some items are faulty; found out below, one by one.
+        items: list[Any] = []
+        for at in range(0, len(values), ITEMS_A_TURN):
+            items += [self._transaction_or_error(value) for value in values[at : at + ITEMS_A_TURN]]
+            await asyncio.sleep(0)
         return items
+
+    def _transaction_or_error(self, value: Any) -> Transaction | ErrorBody:
+        try:
+            _check_width(value)
+            return self._one.validate_python(value)
+        except (InvalidTransaction, ValidationError) as error:
+            return describe(error)[1]
 
     def _checked(self, items: list[Transaction | ErrorBody]) -> list[Any]:
         now_ms = int(self._clock() * 1000)
@@ -133,27 +149,61 @@ class Scoring:
         return checked
 
     async def _decide_valid(self, results: list[Any], include_features: bool) -> None:
-        """Replace each valid transaction by its answer, or by the error of its chunk."""
+        """Replace each valid transaction by its answer; from the first chunk that fails on, by its error.
+
+        Raises:
+            Exception: what the first chunk failed with; nothing was decided.
+        """
         valid = [index for index, item in enumerate(results) if isinstance(item, Transaction)]
-        size = self._settings.batch.max_size
-        for at in range(0, len(valid), size):
-            chunk = valid[at : at + size]
+        decided = 0
+        while decided < len(valid):
+            # Read anew for each chunk: a new configuration may have come meanwhile.
+            chunk = valid[decided : decided + self._settings.batch.max_size]
             try:
                 (batch, decisions), share = await self._batcher.submit(
                     [(results[index], include_features) for index in chunk], self._settings.max_wait_ms / 1000
                 )
-            except HANDLED as error:
-                described = describe(error)[1]
-                for index in chunk:
+            except Exception as error:
+                if decided == 0:
+                    raise
+                described = _described(error)[1]
+                for index in valid[decided:]:
                     results[index] = described
-                continue
+                return
             for row, index in zip(range(share.start, share.stop), chunk, strict=True):
                 assigned = results[index].transaction_id is None
                 results[index] = prediction(batch, decisions, row, assigned, include_features)
+            decided += len(chunk)
 
     async def _process(self, items: list[_Item]) -> tuple[TransactionBatch, Decisions]:
         batch = TransactionBatch.of([transaction for transaction, _ in items])
-        return batch, await self._decide(batch, any(include for _, include in items))
+        # A part that never answers must not hold a slot for ever.
+        async with asyncio.timeout(self._settings.max_decide_ms / 1000):
+            return batch, await self._decide(batch, any(include for _, include in items))
+
+
+def _json(body: bytes) -> Any:
+    """Return what a body says; None also where it is not JSON."""
+    try:
+        return from_json(body)
+    except ValueError:
+        return None
+
+
+def _check_width(value: Any) -> None:
+    if isinstance(value, dict) and len(value) > MAX_FIELDS:
+        raise InvalidTransaction("body", f"has {len(value)} fields; a transaction has far fewer")
+
+
+def _described(error: Exception) -> tuple[int, ErrorBody]:
+    status, body = describe(error)
+    if status >= 500 and body.code != "overloaded":
+        logger.error("transactions were not decided", exc_info=error)
+    return status, body
+
+
+def _refusal(status: int, body: ErrorBody) -> Answer:
+    return Answer(status, error_json(body))
 
 
 def _include_features(query: bytes) -> bool:

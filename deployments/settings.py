@@ -14,7 +14,7 @@ Action = Literal["REVIEW", "BLOCK"]
 class Settings(BaseModel):
     """The common ground: unknown keys are errors, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class AppArgs(Settings):
@@ -34,6 +34,12 @@ class BatchSettings(Settings):
     max_queue: Annotated[int, Field(ge=1, le=100_000)] = 4096
     """Transactions that may wait in one ingress replica; beyond it a request gets 503 at once."""
 
+    @model_validator(mode="after")
+    def _a_batch_fits_the_queue(self) -> Self:
+        if self.max_queue < self.max_size:
+            raise ValueError(f"max_queue ({self.max_queue}) must not be below max_size ({self.max_size})")
+        return self
+
 
 class IngressSettings(Settings):
     """``user_config`` of the ingress."""
@@ -41,6 +47,8 @@ class IngressSettings(Settings):
     batch: BatchSettings = BatchSettings()
     max_wait_ms: Annotated[int, Field(ge=1, le=60_000)] = 1000
     """Longest time that a transaction may wait for a slot; past it the request gets 503, uncounted."""
+    max_decide_ms: Annotated[int, Field(ge=1, le=600_000)] = 10_000
+    """Longest time that a micro-batch may take; past it its requests get 503, and the slot is free again."""
     max_items: Annotated[int, Field(ge=1, le=100_000)] = 10_000
     """Items of one POST /predict/batch."""
     max_body_bytes: Annotated[int, Field(ge=1024, le=256 * 2**20)] = 8 * 2**20
@@ -63,8 +71,8 @@ class ModelSettings(Settings):
 class Weights(Settings):
     """Weights of the ensemble; they are divided by their sum."""
 
-    lr: Annotated[float, Field(ge=0)] = 0.5
-    xgb: Annotated[float, Field(ge=0)] = 0.5
+    lr: Annotated[float, Field(ge=0, le=1e6)] = 0.5
+    xgb: Annotated[float, Field(ge=0, le=1e6)] = 0.5
 
     @model_validator(mode="after")
     def _one_is_positive(self) -> Self:

@@ -1,0 +1,49 @@
+# Everything runs in .venv, which is made, and kept in step with pyproject.toml and constraints.txt, on the way.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+SOURCES := features training deployments cluster tests loadtests
+
+.DEFAULT_GOAL := help
+.PHONY: help up down status test check unit parity serve format clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: $(INSTALLED) ## start the stack on this machine and deploy serve_config.yaml
+	@$(BIN)/tollgate up
+
+down: $(INSTALLED) ## stop every process of the stack; data, models and logs stay in .tollgate
+	@$(BIN)/tollgate down
+
+status: $(INSTALLED) ## show what of the stack is up
+	@$(BIN)/tollgate status
+
+test: check unit parity serve ## all that CI runs
+
+check: $(INSTALLED) ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: $(INSTALLED) ## tests without Ray and without servers other than Valkey
+	$(BIN)/pytest tests/unit
+
+parity: $(INSTALLED) ## the offline features equal the online ones
+	$(BIN)/pytest tests/parity
+
+serve: $(INSTALLED) ## the real graph over HTTP, on free ports of its own
+	$(BIN)/pytest tests/serve
+
+format: $(INSTALLED) ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove caches and the virtual environment; .tollgate stays, as it holds data
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,load]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""How Tollgate runs: the one-machine launcher behind the command ``tollgate``."""

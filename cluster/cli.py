@@ -1,0 +1,125 @@
+"""The command ``tollgate``. Each command is a thin function over the module that does the work.
+
+Modules that take long to import are imported by the command that needs them.
+"""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cluster import offline_commands
+from cluster.reporting import Home, reporting, standing_settings
+from cluster.settings import ClusterSettings, settings_from
+
+app = typer.Typer(
+    name="tollgate",
+    help="Tollgate decides whether to approve, review or block each payment.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+
+
+@app.command("up")
+def up_command(
+    home: Home = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Serve config. [env: TOLLGATE_CONFIG; default: serve_config.yaml]")
+    ] = None,
+    port: Annotated[
+        list[str] | None, typer.Option(help="A port, as name=number; repeatable. [env: TOLLGATE_PORT_<NAME>]")
+    ] = None,
+    port_base: Annotated[
+        int | None, typer.Option(help="Put all ports into one block from here. [env: TOLLGATE_PORT_BASE]")
+    ] = None,
+    transactions: Annotated[
+        int | None, typer.Option(help="Simulated transactions for a first model, when there is none.")
+    ] = None,
+) -> None:
+    """Start the stack on this machine, or repair it, and deploy the Serve config."""
+    from cluster.steps import Steps
+    from cluster.up import up
+
+    console = Console(stderr=True)
+    with reporting():
+        settings = settings_from(
+            os.environ,
+            home=home,
+            config=config,
+            port_base=port_base,
+            ports=port or (),
+            transactions=transactions,
+        )
+        try:
+            result = up(settings, os.environ, Steps(console))
+        except KeyboardInterrupt:
+            console.print(f"Interrupted. What stands: {_standing(settings)}. `tollgate down` removes it.")
+            raise typer.Exit(130) from None
+        if result.already_running:
+            console.print("The stack was running already; the config has been deployed again.")
+        _show_addresses(settings)
+
+
+@app.command("down")
+def down_command(home: Home = None) -> None:
+    """Stop every process of the stack. The data, the models and the logs stay in the state folder."""
+    from cluster.down import down
+    from cluster.steps import Steps
+
+    console = Console(stderr=True)
+    with reporting():
+        result = down(standing_settings(home), Steps(console))
+        stopped = f"Down. {result.stopped} processes stopped."
+        console.print(stopped if result.stopped else "Nothing was running.")
+
+
+@app.command("status")
+def status_command(home: Home = None) -> None:
+    """Show what of the stack is up; the exit code is 1 when something is not."""
+    from cluster.status import status
+
+    with reporting():
+        parts = status(standing_settings(home))
+        table = Table("", "part", "state", "address", box=None)
+        for part in parts:
+            sign = Text("up", "green") if part.up else Text("DOWN", "red")
+            table.add_row(sign, Text(part.name), Text(part.detail), Text(part.address))
+        Console().print(table)
+        if not all(part.up for part in parts):
+            raise typer.Exit(1)
+
+
+app.command("simulate")(offline_commands.simulate_command)
+app.command("ingest")(offline_commands.ingest_command)
+app.command("train")(offline_commands.train_command)
+app.command("backfill")(offline_commands.backfill_command)
+app.command("replay")(offline_commands.replay_command)
+
+
+def _standing(settings: ClusterSettings) -> str:
+    from cluster.processes import owned_by
+
+    components = {one.component for one in owned_by(settings.home)}
+    return ", ".join(sorted(components)) or "nothing"
+
+
+def _show_addresses(settings: ClusterSettings) -> None:
+    from cluster.status import without_password
+
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    body = f'{{"timestamp": "{now}", "customer_id": "C777777", "merchant_id": "Grocery", "amount": 40.0}}'
+    for line in (
+        "",
+        f"API docs       {settings.http_url}/docs",
+        f"Ray dashboard  {settings.dashboard_url}",
+        f"MLflow         {without_password(settings.mlflow_uri)}",
+        "",
+        f"curl -s {settings.http_url}/predict -H 'content-type: application/json' -d '{body}'",
+    ):
+        Console().print(Text(line), soft_wrap=True)

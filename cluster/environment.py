@@ -1,0 +1,57 @@
+"""What the parts of a stack find in their environment; built from the settings, not from chance."""
+
+from collections.abc import Mapping
+
+from cluster.processes import COMPONENT, MARK, RAY
+from cluster.settings import INGRESS_PORTS, PROJECT, ClusterSettings
+
+# Variables of the calling shell that would make Ray join another cluster than the one being started.
+FOREIGN = ("RAY_ADDRESS", "RAY_JOB_CONFIG_JSON_ENV_VAR", "RAY_RUNTIME_ENV_HOOK")
+
+
+def component_environment(settings: ClusterSettings, component: str, base: Mapping[str, str]) -> dict[str, str]:
+    """Returns the environment of one part of the stack: the caller's, the addresses, and the mark."""
+    inherited = {name: value for name, value in base.items() if name not in FOREIGN}
+    paths = [str(PROJECT), *filter(None, [inherited.get("PYTHONPATH")])]
+    return inherited | {
+        MARK: str(settings.home),
+        COMPONENT: component,
+        "PYTHONPATH": ":".join(paths),
+        "TOLLGATE_HOME": str(settings.home),
+        "TOLLGATE_REDIS_URL": settings.redis_url,
+        "MLFLOW_TRACKING_URI": settings.mlflow_uri,
+        # Explicit, because a plain ``ray.init`` of the user may have left a token that flips the default.
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # The processes are the parallelism; numeric libraries that start a thread a core only get in the way.
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+    }
+
+
+def head_environment(settings: ClusterSettings, base: Mapping[str, str]) -> dict[str, str]:
+    """Returns the environment of the Ray head, from which Serve's controller and HAProxy take theirs."""
+    sockets = settings.runtime / "ha"
+    ports = settings.ports
+    return component_environment(settings, RAY, base) | {
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        "RAY_SERVE_HAPROXY_NBTHREAD": str(settings.haproxy_threads),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(ports.haproxy_stats),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports.haproxy_metrics),
+        # HAProxy's admin socket is open to everybody (mode 666), so its folder must not be.
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(sockets / "admin.sock"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(sockets / "metrics.sock"),
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(sockets / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(sockets),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(sockets / "server-state"),
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(ports.fallback_proxy),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(ports.ingress_first),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(ports.ingress_first + INGRESS_PORTS),
+        # A load balancer in front of several machines needs 30 s to notice a replica that goes; the HAProxy
+        # of this machine needs one reload.
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
+        "AUTOSCALER_METRIC_PORT": str(ports.autoscaler_metrics),
+        "DASHBOARD_METRIC_PORT": str(ports.dashboard_metrics),
+    }

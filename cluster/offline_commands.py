@@ -1,0 +1,114 @@
+"""The commands of the offline path, from raw history to registered bundle and warm online store."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from cluster.reporting import Home, reporting, standing_settings
+
+History = Annotated[Path, typer.Option(help="History folder: Parquet, partitioned by day.")]
+Out = Annotated[Path, typer.Option(help="History folder to write.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a history that is there.")]
+
+
+def simulate_command(
+    out: Out,
+    transactions: Annotated[int, typer.Option(min=1_000, help="Number of transactions.")] = 1_000_000,
+    days: Annotated[int, typer.Option(min=7, help="Length of the history in days.")] = 120,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same history.")] = 7,
+    fraud_rate: Annotated[float, typer.Option(min=0.0001, max=0.2, help="Share of frauds.")] = 0.006,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a simulated history of payments, with labelled fraud of several patterns."""
+    from training.history_summary import simulation_summary
+    from training.simulate import simulate
+
+    with reporting():
+        report = simulate(
+            out,
+            transactions=transactions,
+            days=days,
+            seed=seed,
+            fraud_rate=fraud_rate,
+            overwrite=overwrite,
+        )
+        Console(stderr=True).print(simulation_summary(report))
+
+
+def ingest_command(
+    source: Annotated[Path, typer.Option(help="Table to read: a file or a folder of files.")],
+    out: Out,
+    mapping: Annotated[str, typer.Option(help="Mapping that comes with Tollgate, or a YAML file.")] = "tollgate",
+    overwrite: Overwrite = False,
+) -> None:
+    """Bring a foreign table into the form of a history; rows that break the contract are set aside."""
+    from training.history_summary import ingest_summary
+    from training.ingest import ingest
+    from training.ingestion.mapping import load_mapping
+
+    with reporting():
+        report = ingest(source, out, load_mapping(mapping), overwrite=overwrite)
+        Console(stderr=True).print(ingest_summary(report))
+
+
+def train_command(
+    history: History,
+    workers: Annotated[int, typer.Option(min=1, help="Ray Train workers.")] = 2,
+    promote: Annotated[bool, typer.Option(help="Make the new version the champion.")] = True,
+    home: Home = None,
+) -> None:
+    """Train both models on a history, judge them on its last days, and register them as one version."""
+    from training.train import train
+
+    with reporting():
+        report = train(history, tracking_uri=standing_settings(home).mlflow_uri, workers=workers, promote=promote)
+        Console(stderr=True).print(report)
+
+
+def backfill_command(
+    history: History,
+    until: Annotated[datetime | None, typer.Option(help="Moment to stand at; default: its end.")] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="First delete all online features.")] = False,
+    home: Home = None,
+) -> None:
+    """Load a history into the online store, so that the service goes live with full windows."""
+    from training.backfill import backfill
+
+    with reporting():
+        report = backfill(history, redis_url=standing_settings(home).redis_url, until=until, clear=clear)
+        Console(stderr=True).print(report)
+
+
+def replay_command(
+    history: History,
+    since: Annotated[datetime | None, typer.Option(help="First event time; default: the last day.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Event time to end before; default: the end.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Send at most so many transactions.")] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="First delete all online features.")] = False,
+    single: Annotated[bool, typer.Option("--single", help="One request a transaction.")] = False,
+    chunk: Annotated[int, typer.Option(min=1, max=1_000, help="Transactions a request otherwise.")] = 64,
+    home: Home = None,
+) -> None:
+    """Send a history through the live service and compare every feature and score with the offline ones."""
+    from training.replay import replay
+
+    with reporting():
+        settings = standing_settings(home)
+        report = replay(
+            history,
+            redis_url=settings.redis_url,
+            tracking_uri=settings.mlflow_uri,
+            url=settings.http_url,
+            since=since,
+            until=until,
+            limit=limit,
+            clear=clear,
+            single=single,
+            chunk=chunk,
+        )
+        Console(stderr=True).print(report)
+        if not report.ok:
+            raise typer.Exit(1)

@@ -1,0 +1,121 @@
+"""Which processes belong to a stack, and how they are started and stopped.
+
+Every process that the launcher starts carries a mark in its environment, the state folder, and works in a
+folder that no other process has. Children inherit both, so the marks find Ray's workers and HAProxy too,
+whatever became of their parents. Nothing is ever stopped by its name.
+"""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+MARK = "TOLLGATE_CLUSTER"
+COMPONENT = "TOLLGATE_COMPONENT"
+WORK_FOLDER = "tollgate-work"
+TRAINING, RAY, MLFLOW, VALKEY = "training", "ray", "mlflow", "valkey"
+
+
+@dataclass(frozen=True)
+class Owned:
+    """A process of one stack, and the part of the stack that it serves."""
+
+    process: psutil.Process
+    component: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name} (pid {self.process.pid})"
+
+
+def owned_by(home: Path, component: str | None = None) -> list[Owned]:
+    """Returns the living processes of the stack whose state folder is ``home``, all or one component's."""
+    me = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    found = []
+    for process in psutil.process_iter():
+        if process.pid in me:
+            continue
+        owner = mark_of(process)
+        if owner is None or owner[0] != str(home):
+            continue
+        if component is None or owner[1] == component:
+            found.append(Owned(process, owner[1], name_of(process)))
+    return found
+
+
+def mark_of(process: psutil.Process) -> tuple[str, str] | None:
+    """Returns the state folder and the component that a process is marked with, None for a foreign one."""
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        environment = process.environ()
+        if MARK in environment:
+            return environment[MARK], environment.get(COMPONENT, "")
+        folder = Path(process.cwd())
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return None
+    # Ray's dashboard renames its children, and the long title overwrites their environment. A shell whose
+    # user looks around in our working folder has its environment still, and is none of ours.
+    if "PATH" not in environment and folder.name == WORK_FOLDER:
+        return str(folder.parent), RAY
+    return None
+
+
+def name_of(process: psutil.Process) -> str:
+    """Returns a name that a person recognises: the program, or for an interpreter its module or script."""
+    try:
+        name = process.name()
+        arguments = process.cmdline()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return "a process that has just ended"
+    if name.startswith("python") and len(arguments) > 1:
+        telling = next((a for a in arguments[1:] if not a.startswith("-")), "")
+        return f"{name} {Path(telling).name}" if telling else name
+    return name
+
+
+def start_detached(
+    command: Sequence[str | Path], *, environment: Mapping[str, str], folder: Path, log: Path
+) -> None:
+    """Starts a process that outlives this one, in a session of its own, its output appended to ``log``.
+
+    The shell in between ends at once, so the new process belongs to init: this process need not reap it.
+    """
+    subprocess.run(
+        ["/bin/sh", "-c", 'log="$1"; shift; "$@" >>"$log" 2>&1 </dev/null &', "sh", log, *command],
+        env=dict(environment),
+        cwd=folder,
+        start_new_session=True,
+        check=True,
+    )
+
+
+def stop(owned: Iterable[Owned], grace_s: float) -> list[Owned]:
+    """Asks processes to end, waits up to ``grace_s`` seconds, kills the rest and returns these."""
+    asked = list(owned)
+    for one in asked:
+        _signal(one.process.terminate)
+    _, alive = psutil.wait_procs([one.process for one in asked], timeout=grace_s)
+    stubborn = {process.pid for process in alive if _living(process)}
+    killed = [one for one in asked if one.process.pid in stubborn]
+    for one in killed:
+        _signal(one.process.kill)
+    psutil.wait_procs([one.process for one in killed], timeout=5)
+    return killed
+
+
+def _signal(send: Callable[[], None]) -> None:
+    try:
+        send()
+    except psutil.NoSuchProcess:
+        return  # It ended by itself in the meantime, which is what was asked for.
+
+
+def _living(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

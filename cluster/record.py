@@ -1,0 +1,83 @@
+"""The memory of a state folder: the settings of the stack that stands, and who works on it just now."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from cluster.processes import owned_by
+from cluster.settings import ClusterSettings
+from features.errors import ClusterError
+
+# What is baked into the running processes; a change of it needs a fresh start.
+BAKED = ("ports", "redis_url_external", "mlflow_uri_external")
+
+
+@contextmanager
+def exclusive(home: Path) -> Iterator[None]:
+    """Keeps every other ``up`` and ``down`` of the same state folder out; the kernel drops the lock at exit.
+
+    Raises:
+        ClusterError: another command holds it.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            raise ClusterError(
+                f"Another tollgate command (pid {lock.read().strip()}) works on {home}; wait for it to end."
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def remember(settings: ClusterSettings) -> None:
+    """Writes the settings down, for this user alone: an external address may hold a password."""
+    path = settings.home / "run.json"
+    path.touch(mode=0o600)
+    path.write_text(settings.model_dump_json(indent=2))
+
+
+def forget(settings: ClusterSettings) -> None:
+    """Removes what :func:`remember` wrote."""
+    (settings.home / "run.json").unlink(missing_ok=True)
+
+
+def remembered(home: Path) -> ClusterSettings | None:
+    """Returns the settings that the stack of ``home`` was started with, None when none was.
+
+    Raises:
+        ClusterError: the file is damaged.
+    """
+    path = home / "run.json"
+    try:
+        return ClusterSettings.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise ClusterError(f"{path} cannot be read ({error.error_count()} errors); remove it.") from error
+
+
+def refuse_changes(requested: ClusterSettings) -> None:
+    """Checks that a stack that stands was started with the settings that are now asked for.
+
+    Raises:
+        ClusterError: they differ in what only a fresh start can change; names the difference.
+    """
+    standing = remembered(requested.home)
+    if standing is None or not owned_by(requested.home):
+        return
+    before, after = standing.model_dump(include=set(BAKED)), requested.model_dump(include=set(BAKED))
+    changed = [name for name in BAKED if before[name] != after[name]]
+    if changed:
+        raise ClusterError(
+            f"The stack of {requested.home} was started with other settings ({', '.join(changed)}). Run "
+            "`tollgate down` first, or repeat the options and variables that it was started with."
+        )

@@ -1,0 +1,82 @@
+"""The embedded model registry: one light MLflow server over a SQLite file."""
+
+import sys
+from collections.abc import Mapping
+
+import httpx
+
+from cluster.environment import component_environment
+from cluster.ports import ours_holds
+from cluster.processes import MLFLOW, owned_by, start_detached
+from cluster.settings import LOOPBACK, ClusterSettings
+from cluster.waiting import wait_until
+from features.errors import ClusterError
+
+MODEL = "tollgate"
+ALIAS = "champion"
+HEALTH_TIMEOUT_S = 3.0
+
+
+def start_mlflow(settings: ClusterSettings, base: Mapping[str, str]) -> None:
+    """Starts ``mlflow server`` on the state folder and waits until it answers.
+
+    Raises:
+        ClusterError: the server did not answer in time, or ended.
+    """
+    log = settings.logs / "mlflow.log"
+    start_detached(
+        mlflow_command(settings),
+        environment=component_environment(settings, MLFLOW, base)
+        | {
+            # The runner of background jobs (scorers, evaluations) is four more processes for nothing.
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        },
+        folder=settings.work,
+        log=log,
+    )
+    uri = settings.mlflow_uri
+    wait_until(lambda: answers(uri) or not owned_by(settings.home, MLFLOW), settings.waits.mlflow_s)
+    # A stranger that took the port in the meantime would answer as well.
+    if not ours_holds(settings.ports.mlflow, settings.home) or not answers(uri):
+        raise ClusterError(f"MLflow did not answer at {uri}; its log is {log}.")
+
+
+def mlflow_command(settings: ClusterSettings) -> list[str]:
+    """Returns the command line of a server with one worker that also serves the artifacts."""
+    return [
+        *(sys.executable, "-m", "mlflow", "server"),
+        *("--host", LOOPBACK, "--port", str(settings.ports.mlflow), "--workers", "1"),
+        *("--backend-store-uri", f"sqlite:///{settings.home / 'mlflow.db'}"),
+        *("--serve-artifacts", "--artifacts-destination", (settings.home / "mlartifacts").as_uri()),
+    ]
+
+
+def answers(uri: str) -> bool:
+    """Returns whether the tracking server answers; a file or database address has no server to ask."""
+    if not uri.startswith(("http://", "https://")):
+        return True
+    try:
+        return httpx.get(f"{uri.rstrip('/')}/health", timeout=HEALTH_TIMEOUT_S).is_success
+    except httpx.TransportError:
+        return False
+
+
+def champion_version(uri: str) -> str | None:
+    """Returns the version that the alias ``champion`` names, None when the registry has none.
+
+    Raises:
+        ClusterError: the registry does not answer, or refuses.
+    """
+    if not answers(uri):
+        raise ClusterError(f"The model registry at {uri} does not answer; see MLFLOW_TRACKING_URI.")
+    # Imported here because it takes two seconds, which `tollgate --help` need not wait for.
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return str(MlflowClient(tracking_uri=uri).get_model_version_by_alias(MODEL, ALIAS).version)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise ClusterError(f"The model registry at {uri} refused: {error}") from error

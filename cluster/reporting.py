@@ -1,0 +1,35 @@
+"""How a command shows an error, and how it finds the stack that it talks to."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from cluster.record import remembered
+from cluster.settings import ClusterSettings, settings_from
+from features.errors import TollgateError
+
+Home = Annotated[
+    Path | None, typer.Option(help="State folder of the stack. [env: TOLLGATE_HOME; default: ./.tollgate]")
+]
+
+
+@contextmanager
+def reporting() -> Iterator[None]:
+    """Turns an error of ours into its sentence and exit code 1; any other is a bug and shows its trace."""
+    try:
+        yield
+    except TollgateError as error:
+        Console(stderr=True).print(Text(str(error), "red"), soft_wrap=True)
+        raise typer.Exit(1) from error
+
+
+def standing_settings(home: Path | None) -> ClusterSettings:
+    """Returns the settings that the stack of ``home`` was started with, or would be started with now."""
+    asked = settings_from(os.environ, home=home)
+    return remembered(asked.home) or asked

@@ -1,0 +1,48 @@
+"""The Serve config that is deployed: the user's file, with this stack's HTTP port in it."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cluster.settings import LOOPBACK, ClusterSettings
+from features.errors import ClusterError
+
+
+def config_to_deploy(settings: ClusterSettings) -> tuple[Path, dict[str, Any]]:
+    """Returns the file to deploy and its content.
+
+    That is the user's file itself when it names the address of this stack, and otherwise a copy in the
+    state folder that does.
+
+    Raises:
+        ClusterError: the file is missing, no YAML, or has no application.
+    """
+    content = read_config(settings.config)
+    options = {"host": LOOPBACK, "port": settings.ports.http}
+    if {name: content.get("http_options", {}).get(name) for name in options} == options:
+        return settings.config, content
+    derived = content | {"http_options": content.get("http_options", {}) | options}
+    path = settings.home / "serve_config.yaml"
+    path.write_text(
+        f"# Derived from {settings.config} for this stack's port; edit that file, not this one.\n"
+        + yaml.safe_dump(derived, sort_keys=False)
+    )
+    return path, derived
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Returns the content of a Serve config file.
+
+    Raises:
+        ClusterError: the file is missing, no YAML, or has no application.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError as error:
+        raise ClusterError(f"There is no Serve config at {path}; give one with --config.") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ClusterError(f"{path} is not YAML: {error}") from error
+    if not isinstance(content, dict) or not content.get("applications"):
+        raise ClusterError(f"{path} has no `applications`, so there is nothing to deploy.")
+    return content

@@ -1,0 +1,112 @@
+"""``tollgate status``: what of a stack stands."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx
+import redis
+
+from cluster import head, registry, valkey
+from cluster.serve_rest import applications
+from cluster.settings import ClusterSettings
+from features.errors import ClusterError
+
+READY_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class Part:
+    """One line of the status: a part of the stack, whether it is up, and what there is to say about it."""
+
+    name: str
+    up: bool
+    detail: str
+    address: str = ""
+
+
+def status(settings: ClusterSettings) -> list[Part]:
+    """Returns every part of the stack. Asks each server once, with a short time limit; changes nothing."""
+    looks: list[tuple[str, Callable[[ClusterSettings], Iterator[Part]]]] = [
+        ("Online store", _online_store),
+        ("Model registry", _registry),
+        ("Ray", _ray),
+        ("Serve", _serve),
+        ("Readiness", _ready),
+    ]
+    parts: list[Part] = []
+    for name, look in looks:
+        try:
+            parts += look(settings)
+        except ClusterError as error:
+            parts.append(Part(name, False, str(error)))
+    return parts
+
+
+def without_password(url: str) -> str:
+    """Returns an address as it may be shown.
+
+    >>> without_password("redis://user:secret@host:6379/0")
+    'redis://user:***@host:6379/0'
+    """
+    parts = urlsplit(url)
+    return url if parts.password is None else url.replace(f":{parts.password}@", ":***@", 1)
+
+
+def _online_store(settings: ClusterSettings) -> Iterator[Part]:
+    address = without_password(settings.redis_url)
+    try:
+        with valkey.client_of(settings.redis_url) as client:
+            info = client.info()
+            keys = client.dbsize()
+    except redis.RedisError as error:
+        yield Part("Online store", False, str(error), address)
+        return
+    version = info.get("valkey_version") or info["redis_version"]
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    yield Part("Online store", True, f"{name} {version}, {info['used_memory_human']} used, {keys:,} keys", address)
+
+
+def _registry(settings: ClusterSettings) -> Iterator[Part]:
+    champion = registry.champion_version(settings.mlflow_uri)
+    detail = f"champion is version {champion}" if champion else "no champion; run `tollgate train`"
+    yield Part("Model registry", champion is not None, detail, without_password(settings.mlflow_uri))
+
+
+def _ray(settings: ClusterSettings) -> Iterator[Part]:
+    for node in head.nodes(settings):
+        total = node.get("resources_total", {})
+        detail = f"{node['state']}, {total.get('CPU', 0):g} logical CPUs, {total.get('memory', 0) / 2**30:.1f} GiB"
+        yield Part(f"Ray node {node['node_ip']}", node["state"] == "ALIVE", detail, settings.dashboard_url)
+
+
+def _serve(settings: ClusterSettings) -> Iterator[Part]:
+    found = applications(settings, timeout_s=READY_TIMEOUT_S)
+    if not found:
+        yield Part("Serve", False, "nothing is deployed; run `tollgate up`")
+    for application in found:
+        name = f"Application {application.name}"
+        detail = " ".join([application.status, application.message]).strip()
+        yield Part(name, application.status == "RUNNING", detail, settings.http_url)
+        for one in application.deployments:
+            detail = f"{one.status}, {one.replicas} of {one.wanted} replicas {one.message}".strip()
+            yield Part(f"  {one.name}", one.status == "HEALTHY", detail)
+
+
+def _ready(settings: ClusterSettings) -> Iterator[Part]:
+    url = f"{settings.http_url}/ready"
+    try:
+        answer = httpx.get(url, timeout=READY_TIMEOUT_S)
+    except httpx.TransportError as error:
+        yield Part("Readiness", False, str(error), url)
+        return
+    yield Part("Readiness", answer.is_success, "ready" if answer.is_success else "not ready", url)
+    yield from _dependencies(answer)
+
+
+def _dependencies(answer: httpx.Response) -> Iterator[Part]:
+    """Yields one part a dependency, if the answer of GET /ready names them."""
+    if not answer.headers.get("content-type", "").startswith("application/json"):
+        return
+    for name, state in answer.json().get("dependencies", {}).items():
+        yield Part(f"  {name}", bool(state["ok"]), state["detail"])

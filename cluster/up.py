@@ -1,0 +1,144 @@
+"""``tollgate up``: brings a stack to where all of it stands, from wherever it is."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import httpx
+
+from cluster import head, registry, valkey
+from cluster.first_model import train_first_model
+from cluster.ports import conflicts
+from cluster.processes import MLFLOW, RAY, VALKEY, owned_by, stop
+from cluster.record import exclusive, refuse_changes, remember
+from cluster.serve_config import config_to_deploy
+from cluster.serve_rest import deploy, wait_until_running
+from cluster.settings import ClusterSettings
+from cluster.steps import Steps
+from cluster.waiting import wait_until
+from features.errors import ClusterError
+
+READY_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class UpResult:
+    """What stands after ``up``; ``seconds`` says how long each step took."""
+
+    already_running: bool
+    champion: str | None
+    seconds: dict[str, float]
+
+
+def up(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) -> UpResult:
+    """Starts whatever of the stack does not stand yet, then deploys the Serve config and waits for it.
+
+    Every part is first looked at: one that answers stays, the remains of one that does not are removed. So
+    ``up`` on a running stack redeploys the config, and ``up`` after a crash repairs.
+
+    Raises:
+        ClusterError: a port is taken, a part did not come up, or the stack stands with other settings.
+    """
+    with exclusive(settings.home):
+        refuse_changes(settings)
+        for folder in (settings.logs, settings.work):
+            folder.mkdir(parents=True, exist_ok=True)
+        running = _remove_remains(settings, steps)
+        _check_ports(settings, steps)
+        remember(settings)
+        _online_store(settings, environment, steps, VALKEY in running)
+        _registry(settings, environment, steps, MLFLOW in running)
+        champion = _champion(settings, environment, steps)
+        if RAY not in running:
+            with steps.step("Ray head"):
+                head.start_head(settings, environment)
+        _deploy(settings, steps)
+    return UpResult(RAY in running, champion, steps.seconds)
+
+
+def _remove_remains(settings: ClusterSettings, steps: Steps) -> set[str]:
+    """Returns the components that run and answer, after the processes of all others were stopped."""
+    answering: dict[str, Callable[[], bool]] = {
+        VALKEY: lambda: valkey.answers(settings.redis_url),
+        MLFLOW: lambda: registry.answers(settings.mlflow_uri),
+        RAY: lambda: head.is_up(settings),
+    }
+    running = {name for name, up in answering.items() if owned_by(settings.home, name) and up()}
+    remains = [one for one in owned_by(settings.home) if one.component not in running]
+    if running:
+        steps.say(f"Already running: {', '.join(sorted(running))}.")
+    if remains:
+        with steps.step("Removing what an earlier run left") as tell:
+            parts = sorted({one.component for one in remains})
+            tell(f"{len(remains)} processes of {', '.join(parts)}")
+            if RAY not in running:
+                head.stop_head(settings)
+            stop(remains, settings.waits.process_stop_s)
+    if RAY not in running:
+        head.keep_logs(settings)
+    return running
+
+
+def _check_ports(settings: ClusterSettings, steps: Steps) -> None:
+    with steps.step("Ports"):
+        if taken := conflicts(settings.needed_ports(), settings.home):
+            raise ClusterError("\n".join(taken))
+
+
+def _online_store(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps, running: bool) -> None:
+    if settings.redis_url_external:
+        with steps.step("Online store (TOLLGATE_REDIS_URL)"):
+            if not valkey.answers(settings.redis_url):
+                raise ClusterError(
+                    "No Redis answers at TOLLGATE_REDIS_URL; correct it, or unset it for the embedded Valkey."
+                )
+    elif not running:
+        with steps.step("Valkey"):
+            valkey.start_valkey(settings, environment)
+
+
+def _registry(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps, running: bool) -> None:
+    if not settings.mlflow_uri_external and not running:
+        with steps.step("MLflow"):
+            registry.start_mlflow(settings, environment)
+
+
+def _champion(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) -> str | None:
+    with steps.step("Model registry") as tell:
+        champion = registry.champion_version(settings.mlflow_uri)
+        tell(f"champion is version {champion}" if champion else "no champion yet")
+    if champion:
+        return champion
+    steps.say(f"Training a first model on {settings.first_model_transactions:,} simulated transactions.")
+    with steps.step("First model", live=False):
+        train_first_model(settings, environment)
+        champion = registry.champion_version(settings.mlflow_uri)
+    if champion is None:
+        raise ClusterError(f"Training ended, but {settings.mlflow_uri} still has no `{registry.ALIAS}`.")
+    return champion
+
+
+def _deploy(settings: ClusterSettings, steps: Steps) -> None:
+    path, config = config_to_deploy(settings)
+    with steps.step(f"Deploying {path.name}") as tell:
+        deploy(settings, config)
+        tell("")
+        wait_until_running(settings, tell)
+        tell("")
+    with steps.step("Readiness"):
+        last = "it did not answer"
+
+        def ready() -> bool:
+            nonlocal last
+            try:
+                answer = httpx.get(f"{settings.http_url}/ready", timeout=READY_TIMEOUT_S)
+            except httpx.TransportError as error:
+                last = str(error)
+                return False
+            last = answer.text
+            return answer.status_code == httpx.codes.OK
+
+        if not wait_until(ready, settings.waits.ready_s):
+            raise ClusterError(
+                f"{settings.http_url}/ready did not become ready: {last}\n"
+                f"The logs are in {settings.ray_logs}/serve."
+            )

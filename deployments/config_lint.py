@@ -1,0 +1,193 @@
+"""Finds in a Serve config what Serve itself would pass over in silence, before it is deployed.
+
+Serve ignores most keys that it does not know, so that a misspelt bound is no bound. Here every key at every level
+must be one of Serve's own schemas, every ``user_config`` must be what its deployment takes, and the settings
+that Ray Serve leaves open at a price must be made.
+"""
+
+import types
+import typing
+import warnings
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any, Final
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from ray.runtime_env import RuntimeEnv
+from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
+from ray.serve.schema import ServeApplicationSchema, ServeDeploySchema
+
+from deployments.rules import compile_rules
+from deployments.settings import (
+    AppArgs,
+    IngressSettings,
+    ModelSettings,
+    PolicySettings,
+    Settings,
+    StoreSettings,
+)
+from features.errors import InvalidRule
+
+IMPORT_PATH: Final = "deployments.app:build"
+USER_CONFIGS: Final[Mapping[str, type[Settings]]] = {
+    "Ingress": IngressSettings,
+    "Router": PolicySettings,
+    "Features": StoreSettings,
+    "LogisticRegression": ModelSettings,
+    "XGBoost": ModelSettings,
+}
+"""The deployments of the graph, and what the ``user_config`` of each may say."""
+MIN_HEADROOM: Final = 1.5
+"""max_ongoing_requests / target_ongoing_requests: a replica counts only the requests that hold a slot, so with
+less it never reports the load that would add a replica."""
+
+
+def lint(text: str) -> list[str]:
+    """Return the problems of a Serve config file, each beginning with its path; none when it is good.
+
+    Args:
+        text: the content of the file, YAML.
+    """
+    try:
+        content = yaml.load(text, _UniqueKeys)
+    except yaml.YAMLError as error:
+        return [f"the file is not YAML: {error}"]
+    problems = list(_unknown_keys("", content, ServeDeploySchema))
+    if problems:
+        return problems
+    problems = list(_invalid("", content, ServeDeploySchema))
+    if problems:
+        return problems
+    for index, application in enumerate(content.get("applications", [])):
+        if application["import_path"] == IMPORT_PATH:
+            problems += _application(f"applications[{index}]", application)
+    return problems
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key that is given twice is an error; plain YAML loaders take the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        # A merge key (<<) is no key of its own, and what it brings in may be overridden.
+        own = [
+            self.construct_object(key, deep=True) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"
+        ]
+        for key in own:
+            if own.count(key) > 1:
+                raise yaml.MarkedYAMLError(problem=f"the key {key!r} is given twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _unknown_keys(path: str, value: Any, schema: type[BaseModel]) -> Iterator[str]:
+    """Yield each key that the schema does not know, at every level below ``path``."""
+    if not isinstance(value, dict):
+        yield f"{path or 'the file'}: must be a mapping, not {type(value).__name__}"
+        return
+    fields = {field.alias or name: field for name, field in schema.model_fields.items()}
+    for key, child in value.items():
+        below = f"{path}.{key}".lstrip(".")
+        if key not in fields:
+            yield f"{below}: no such key; known are {', '.join(sorted(fields))}"
+        elif key == "runtime_env":
+            known, names = RuntimeEnv.known_fields, child if isinstance(child, dict) else ()
+            yield from (
+                f"{below}.{name}: no such key; known are {', '.join(sorted(known))}"
+                for name in names
+                if name not in known
+            )
+        elif child is not None:
+            yield from _unknown_keys_below(below, child, _nested(schema, key, fields[key].annotation))
+
+
+def _unknown_keys_below(path: str, value: Any, nested: type[BaseModel] | None) -> Iterator[str]:
+    if nested is None:
+        return
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _unknown_keys(f"{path}[{index}]", item, nested)
+    else:
+        yield from _unknown_keys(path, value, nested)
+
+
+def _nested(schema: type[BaseModel], key: str, annotation: Any) -> type[BaseModel] | None:
+    """Return the schema of what lies under a key; None where that is a plain value, or free."""
+    if (schema, key) == (ServeApplicationSchema, "autoscaling_policy"):
+        return AutoscalingPolicy
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType, list, typing.Annotated):
+        for part in typing.get_args(annotation):
+            found = _nested(schema, key, part)
+            if found is not None:
+                return found
+    return None
+
+
+def _invalid(path: str, value: Any, schema: type[BaseModel]) -> Iterator[str]:
+    try:
+        with warnings.catch_warnings():
+            # Serve calls metrics_interval_s deprecated, although it is the setting that works.
+            warnings.simplefilter("ignore")
+            schema.model_validate(value)
+    except ValidationError as error:
+        for fault in error.errors(include_url=False, include_input=False, include_context=False):
+            where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])
+            yield f"{f'{path}{where}'.lstrip('.') or 'the file'}: {fault['msg']}"
+
+
+def _application(path: str, application: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong in the section of this project's graph."""
+    yield from _invalid(f"{path}.args", application.get("args", {}), AppArgs)
+    named: list[str] = []
+    for index, deployment in enumerate(application.get("deployments", [])):
+        name = deployment["name"]
+        below = f"{path}.deployments[{index}] ({name})"
+        named.append(name)
+        if name in USER_CONFIGS:
+            yield from _deployment(below, deployment)
+        else:
+            yield f"{below}: no such deployment; known are {', '.join(USER_CONFIGS)}"
+    for name in USER_CONFIGS:
+        if named.count(name) != 1:
+            yield f"{path}.deployments: {name} must be there once, not {named.count(name)} times"
+
+
+def _deployment(path: str, deployment: dict[str, Any]) -> Iterator[str]:
+    user_config = deployment.get("user_config", {})
+    faults = list(_invalid(f"{path}.user_config", user_config, USER_CONFIGS[deployment["name"]]))
+    yield from faults
+    if not faults and deployment["name"] == "Router":
+        yield from _policy(path, PolicySettings.model_validate(user_config))
+    if deployment.get("max_queued_requests", -1) == -1:
+        yield f"{path}.max_queued_requests: must be set; without it the queue has no bound"
+    scaling = deployment.get("autoscaling_config")
+    if scaling is None:
+        fewest = deployment.get("num_replicas") or 1
+    else:
+        faults = list(_invalid(f"{path}.autoscaling_config", scaling, AutoscalingConfig))
+        if faults:
+            yield from faults
+            return
+        yield from _headroom(path, deployment, scaling)
+        fewest = scaling.get("min_replicas", 1)
+    if fewest == 1 and deployment.get("max_surge_percent", 0) < 100:
+        yield f"{path}.max_surge_percent: must be 100; a single replica would have an outage at each update"
+
+
+def _policy(path: str, policy: PolicySettings) -> Iterator[str]:
+    for rule in policy.rules:
+        try:
+            compile_rules([rule])
+        except InvalidRule as error:
+            yield f"{path}.user_config.rules: {error}"
+
+
+def _headroom(path: str, deployment: dict[str, Any], scaling: dict[str, Any]) -> Iterator[str]:
+    ongoing, target = deployment.get("max_ongoing_requests"), scaling.get("target_ongoing_requests")
+    if ongoing is None or target is None:
+        yield f"{path}: max_ongoing_requests and autoscaling_config.target_ongoing_requests must both be set"
+    elif ongoing / target < MIN_HEADROOM:
+        yield (
+            f"{path}.max_ongoing_requests: must be at least {MIN_HEADROOM} times target_ongoing_requests, "
+            f"not {ongoing} for {target}"
+        )

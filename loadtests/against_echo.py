@@ -1,0 +1,127 @@
+"""Measure Tollgate against the echo, in interleaved runs, and print medians, spread and ratios.
+
+    python loadtests/against_echo.py --repetitions 5 --seconds 10
+
+Both must be live (see with_echo.py). A shared machine drifts by a factor of two within minutes. So the two are
+measured in turns, a pair at a time and the order reversed each time; the ratio within a pair is what holds.
+"""
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+SCRIPT: Final = Path(__file__).resolve().parent / "predict.lua"
+CONNECTIONS: Final = (1, 64)
+"""One caller alone, for the latency; and enough of them to keep the service busy, for the throughput."""
+WARM_UP_S: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One run of wrk: answers a second, latencies in milliseconds, and answers that were no success."""
+
+    requests_per_s: float
+    p50_ms: float
+    p99_ms: float
+    failed: int
+
+
+Pair = tuple[Sample, Sample]
+"""Service and echo, measured one right after the other."""
+
+
+class WrkFailed(Exception):
+    """wrk is missing, or cannot measure what it was asked to; the message says what to do."""
+
+
+def compare(wrk: str, service: str, echo: str, connections: int, seconds: int, repetitions: int) -> list[Pair]:
+    """Return the pairs of samples of ``repetitions`` interleaved runs."""
+    pairs: list[Pair] = []
+    urls = (service, echo)
+    for repetition in range(repetitions):
+        order = (0, 1) if repetition % 2 == 0 else (1, 0)
+        samples = {which: run_wrk(wrk, urls[which], connections, seconds) for which in order}
+        pairs.append((samples[0], samples[1]))
+    return pairs
+
+
+def run_wrk(wrk: str, url: str, connections: int, seconds: int) -> Sample:
+    """Return what one run of wrk measured, with one thread.
+
+    Raises:
+        WrkFailed: wrk ended with an error, or no request was answered with a success.
+    """
+    command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(SCRIPT), url]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise WrkFailed(f"wrk failed at {url}: {run.stderr.strip() or run.stdout.strip()}")
+    counts = json.loads(run.stdout.splitlines()[-1])
+    failed = counts["status"] + counts["socket"]
+    if not counts["requests"] or counts["status"] >= counts["requests"]:
+        raise WrkFailed(f"{url} answered no request with a success; is it deployed? See loadtests/with_echo.py")
+    return Sample(
+        counts["requests"] / counts["duration_us"] * 1e6, counts["p50_us"] / 1e3, counts["p99_us"] / 1e3, failed
+    )
+
+
+def table_of(connections: int, pairs: list[Pair]) -> Table:
+    """Return medians with the lowest and the highest value, and the ratios within the pairs."""
+    title = f"c={connections}, {len(pairs)} interleaved pairs: median (lowest-highest)"
+    table = Table("", title=title, title_justify="left")
+    for column in ("service", "echo", "service / echo"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, form, values in (
+        ("requests/s", ",.0f", [(s.requests_per_s, e.requests_per_s) for s, e in pairs]),
+        ("p50 ms", ".2f", [(s.p50_ms, e.p50_ms) for s, e in pairs]),
+        ("p99 ms", ".2f", [(s.p99_ms, e.p99_ms) for s, e in pairs]),
+    ):
+        service, echo = [s for s, _ in values], [e for _, e in values]
+        ratios = [s / e for s, e in values]
+        table.add_row(name, spread(service, form), spread(echo, form), spread(ratios, ".2f"))
+    failed = [sum(sample.failed for sample in column) for column in zip(*pairs, strict=True)]
+    table.add_row("failed", *(f"{count:,}" for count in failed), "")
+    return table
+
+
+def spread(values: list[float], form: str) -> str:
+    """Return the median of values, and in brackets their lowest and highest.
+
+    >>> spread([3.0, 1.0, 2.0], ".1f")
+    '2.0 (1.0-3.0)'
+    """
+    return f"{median(values):{form}} ({min(values):{form}}-{max(values):{form}})"
+
+
+def main(
+    service: Annotated[str, typer.Option(help="URL of the decision.")] = "http://127.0.0.1:8000/predict",
+    echo: Annotated[str, typer.Option(help="URL of the echo.")] = "http://127.0.0.1:8000/echo/predict",
+    seconds: Annotated[int, typer.Option(min=1, help="Length of one run.")] = 10,
+    repetitions: Annotated[int, typer.Option(min=1, help="Pairs of runs at each concurrency.")] = 5,
+    wrk: Annotated[str, typer.Option(help="The wrk command, or its path.")] = "wrk",
+) -> None:
+    """Measure the service against the echo with wrk, at 1 and at 64 connections."""
+    console, errors = Console(), Console(stderr=True)
+    try:
+        found = shutil.which(wrk)
+        if found is None:
+            raise WrkFailed(f"There is no command {wrk!r}. Install wrk (apt-get install wrk), or give --wrk PATH.")
+        for url in track((service, echo), "Warming up", console=errors, transient=True):
+            run_wrk(found, url, CONNECTIONS[-1], WARM_UP_S)
+        for connections in track(CONNECTIONS, "Measuring", console=errors, transient=True):
+            console.print(table_of(connections, compare(found, service, echo, connections, seconds, repetitions)))
+    except WrkFailed as error:
+        errors.print(str(error), style="red", soft_wrap=True)
+        raise typer.Exit(1) from error
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,184 @@
+"""Training on real Ray workers: what they find together is what one process finds, and it reaches the registry."""
+
+from dataclasses import replace
+from io import StringIO
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
+import pytest
+import ray.data
+from ray.data.expressions import col
+from rich.console import Console
+from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
+
+from features.definitions import FEATURE_NAMES, fingerprint
+from features.errors import InvalidHistory, RegistryUnavailable
+from tests.unit.training.bundles import TRANSFORMS, made_up_samples
+from training.boosting import BoostingParameters, Samples
+from training.evaluate import score_rows
+from training.feature_rows import in_fixed_order
+from training.fit import FitParameters, FittedModels, fit
+from training.history_files import read_days, split_by_day, writing_history
+from training.logistic import newton
+from training.point_in_time import point_in_time
+from training.registry import MODEL_NAME, Registry
+from training.report import TrainingReport
+from training.simulate import simulate
+from training.train import train
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.usefixtures("local_ray"),
+    # MLflow's own tables use what SQLAlchemy 2.1 deprecates.
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"),
+]
+
+ROWS = 6000
+PARAMETERS = FitParameters(boosting=BoostingParameters(rounds=40, max_depth=4))
+
+
+def dataset(samples: Samples, blocks: int = 3) -> ray.data.Dataset:
+    columns = {name: samples.matrix[:, i] for i, name in enumerate(FEATURE_NAMES)}
+    table = pa.table({**columns, "is_fraud": pa.array(samples.labels.astype(np.int8))})
+    bounds = np.linspace(0, len(table), blocks + 1).astype(int)
+    return ray.data.from_arrow([table.slice(a, b - a) for a, b in pairwise(bounds)])
+
+
+def fitted(workers: int) -> FittedModels:
+    train_rows, validation_rows = dataset(made_up_samples(ROWS)), dataset(made_up_samples(2000, seed=1))
+    return fit(train_rows, validation_rows, workers=workers, parameters=PARAMETERS)
+
+
+@pytest.fixture(scope="module")
+def on_two_workers(local_ray: None) -> FittedModels:
+    assert local_ray is None
+    return fitted(2)
+
+
+def test_logistic_regression_on_two_workers_equals_one_process(on_two_workers: FittedModels) -> None:
+    samples = made_up_samples(ROWS)
+    alone = newton(samples.matrix, samples.labels, TRANSFORMS)
+    assert on_two_workers.facts.lr_converged
+    np.testing.assert_allclose(on_two_workers.lr.coefficients, alone.coefficients, atol=1e-9)
+    assert on_two_workers.lr.intercept == pytest.approx(alone.intercept, abs=1e-9)
+
+
+def test_boosted_trees_on_two_workers_rank_as_those_of_one(on_two_workers: FittedModels) -> None:
+    test = made_up_samples(20_000, seed=2)
+    one, two = (
+        roc_auc_score(test.labels, models.xgb.probability(test.matrix)) for models in (fitted(1), on_two_workers)
+    )
+    assert two == pytest.approx(one, abs=0.005)
+    assert two > 0.75
+
+
+def test_the_same_data_and_workers_give_the_same_models(on_two_workers: FittedModels) -> None:
+    again = fitted(2)
+    assert again.lr.to_json() == on_two_workers.lr.to_json()
+    assert again.xgb.booster.save_raw() == on_two_workers.xgb.booster.save_raw()
+
+
+def test_rows_keep_their_order_whichever_block_was_ready_first() -> None:
+    samples = made_up_samples(300)
+    blocks = dataset(samples).to_arrow_refs()
+    first, second = (
+        in_fixed_order(ray.data.from_arrow_refs(order)).take_batch(300)["amount"]
+        for order in (blocks, blocks[::-1])
+    )
+    np.testing.assert_array_equal(first, second)
+    assert sorted(first) == sorted(samples.matrix[:, 0])
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated history of 60 days, every tenth of whose rows has no label."""
+    folder = tmp_path_factory.mktemp("history")
+    simulate(folder / "whole", transactions=20_000, days=60, fraud_rate=0.05, show_progress=False)
+    table = read_days(folder / "whole")
+    labels = table.column("is_fraud").to_numpy()
+    without = pa.array(labels, pa.int8(), mask=np.arange(len(labels)) % 10 == 0)
+    table = table.set_column(table.column_names.index("is_fraud"), table.schema.field("is_fraud"), without)
+    with writing_history(folder / "history", overwrite=False) as writer:
+        for day, rows in split_by_day(table):
+            writer.write_day(day, rows)
+    return folder / "history"
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    return Registry(f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db")
+
+
+@pytest.fixture(scope="module")
+def report(local_ray: None, history: Path, registry: Registry) -> TrainingReport:
+    assert local_ray is None
+    return train(
+        history,
+        tracking_uri=registry.tracking_uri,
+        alias="challenger",
+        workers=2,
+        parameters=PARAMETERS,
+        show_progress=False,
+    )
+
+
+def test_the_registered_bundle_scores_the_test_period_as_reported(
+    report: TrainingReport, history: Path, registry: Registry
+) -> None:
+    bundle, version = registry.load(MODEL_NAME, "challenger", fingerprint())
+    assert version.version == report.version.version
+    rows = point_in_time(history, since=report.split.test.since, until=report.split.test.until)
+    labelled = rows.filter(expr=col("is_fraud").is_not_null())
+    metrics = score_rows(bundle, labelled).metrics(bundle.manifest.thresholds.fraud)
+    for name, expected in report.metrics.items():
+        assert metrics[name].as_floats() == pytest.approx(expected.as_floats(), rel=1e-9)
+        assert bundle.manifest.metrics[name] == pytest.approx(expected.as_floats(), rel=1e-9)
+
+
+def test_the_models_have_learned_something(report: TrainingReport) -> None:
+    for metrics in report.metrics.values():
+        assert metrics.roc_auc > 0.7
+
+
+def test_rows_without_a_label_are_counted_and_left_out(report: TrainingReport, registry: Registry) -> None:
+    for part in report.counts.values():
+        assert part.unlabelled == pytest.approx((part.labelled + part.unlabelled) / 10, abs=1)
+    tested = report.metrics["lr"]
+    counted = tested.true_positives + tested.false_positives + tested.false_negatives + tested.true_negatives
+    assert counted == report.counts["test"].labelled
+    bundle, _ = registry.load(MODEL_NAME, "challenger", fingerprint())
+    assert bundle.manifest.training_rows == report.counts["train"].labelled
+
+
+def test_the_report_reads_as_text(report: TrainingReport) -> None:
+    text = as_text(report)
+    assert f"Registered as version {report.version.version} of 'tollgate', now 'challenger'." in text
+    for words in ("warm-up", "ensemble", "ROC AUC", f"{report.counts['test'].labelled:,}"):
+        assert words in text
+    assert "not promoted" in as_text(replace(report, alias=None))
+
+
+def as_text(report: TrainingReport) -> str:
+    console = Console(width=120, file=StringIO())
+    console.print(report)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def test_a_challenger_does_not_become_the_champion(report: TrainingReport, registry: Registry) -> None:
+    assert registry.resolve("challenger").version == report.version.version
+    with pytest.raises(RegistryUnavailable, match="no alias 'champion'"):
+        registry.resolve("champion")
+
+
+def test_a_registry_that_does_not_answer_ends_the_run_before_it_begins(tmp_path: Path) -> None:
+    with pytest.raises(RegistryUnavailable):
+        train(tmp_path, tracking_uri="http://127.0.0.1:9", show_progress=False)
+
+
+@pytest.mark.usefixtures("report")
+def test_a_folder_that_is_no_history_is_said_so(tmp_path: Path, registry: Registry) -> None:
+    with pytest.raises(InvalidHistory, match="holds no day="):
+        train(tmp_path, tracking_uri=registry.tracking_uri, show_progress=False)

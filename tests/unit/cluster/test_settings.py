@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+
+from cluster.settings import ON_ALL_INTERFACES, PICKED_BY_SERVE, Ports, settings_from
+from features.errors import ClusterError
+
+
+def test_the_defaults_need_nothing_from_the_environment() -> None:
+    settings = settings_from({})
+    assert settings.home == Path(".tollgate").resolve()
+    assert settings.http_url == "http://127.0.0.1:8000"
+    assert settings.redis_url == f"redis://127.0.0.1:{settings.ports.valkey}/0"
+    assert settings.mlflow_uri == "http://127.0.0.1:5000"
+
+
+def test_ray_leaves_the_default_port_of_a_users_redis_alone() -> None:
+    assert 6379 not in Ports().model_dump().values()
+
+
+def test_every_port_can_be_moved_by_the_environment(tmp_path: Path) -> None:
+    moved = {name: 21000 + n for n, name in enumerate(Ports.model_fields)}
+    variables = {f"TOLLGATE_PORT_{name.upper()}": str(number) for name, number in moved.items()}
+    assert settings_from(variables, home=tmp_path).ports.model_dump() == moved
+
+
+def test_a_port_option_wins_over_the_environment_and_that_over_the_block() -> None:
+    environment = {"TOLLGATE_PORT_HTTP": "9000", "TOLLGATE_PORT_MLFLOW": "9001"}
+    ports = settings_from(environment, port_base=20000, ports=["http=9500"]).ports
+    assert (ports.http, ports.mlflow, ports.valkey) == (9500, 9001, 20001)
+
+
+def test_a_block_of_ports_has_no_port_twice_and_shares_none_with_the_defaults() -> None:
+    block = Ports(**Ports.block(20000))
+    assert not set(block.model_dump().values()) & set(Ports().model_dump().values())
+
+
+@pytest.mark.parametrize(
+    ("port", "said"),
+    [
+        ("http", "name=number"),
+        ("htp=8000", "htp"),
+        ("http=many", "http"),
+        ("http=70000", "http=70000"),
+        ("http=80", "http=80"),
+        ("http=8265", "8265"),
+    ],
+)
+def test_a_port_that_cannot_be_used_is_refused_by_name(port: str, said: str) -> None:
+    with pytest.raises(ClusterError, match=said):
+        settings_from({}, ports=[port])
+
+
+def test_a_port_base_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ClusterError, match="lots"):
+        settings_from({"TOLLGATE_PORT_BASE": "lots"})
+
+
+def test_external_servers_replace_the_embedded_ones_and_free_their_ports() -> None:
+    settings = settings_from(
+        {"TOLLGATE_REDIS_URL": "redis://store:6379/1", "MLFLOW_TRACKING_URI": "http://registry:5000"}
+    )
+    assert settings.redis_url == "redis://store:6379/1"
+    assert settings.mlflow_uri == "http://registry:5000"
+    assert not {"valkey", "mlflow"} & {port.name for port in settings.needed_ports()}
+
+
+def test_every_port_is_checked_except_those_that_serve_picks_from_a_range() -> None:
+    needed = {port.name for port in settings_from({}).needed_ports()}
+    assert needed == set(Ports.model_fields) - PICKED_BY_SERVE
+    assert needed >= ON_ALL_INTERFACES
+
+
+def test_the_socket_folder_stays_short_however_deep_the_state_folder_is(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["folder"] * 20)
+    node_id, socket = "f" * 56, "metrics.sock"
+    path = settings_from({}, home=deep).runtime / "ha" / node_id / socket
+    # HAProxy binds a temporary name of up to 11 more bytes first; sun_path holds 107.
+    assert len(str(path)) + 11 <= 107
+
+
+def test_two_state_folders_have_two_socket_folders(tmp_path: Path) -> None:
+    assert settings_from({}, home=tmp_path / "a").runtime != settings_from({}, home=tmp_path / "b").runtime

@@ -1,0 +1,60 @@
+import http.server
+import threading
+from collections.abc import Iterator
+from typing import ClassVar
+
+import pytest
+
+from cluster.settings import ClusterSettings, Ports
+from cluster.status import Part, status, without_password
+
+
+class Ready(http.server.BaseHTTPRequestHandler):
+    """Answers GET /ready as a service whose online store is down."""
+
+    body: ClassVar = b'{"ready": false, "dependencies": {"store": {"ok": false, "detail": "refused"}}}'
+
+    def do_GET(self) -> None:
+        self.send_response(503)
+        self.send_header("content-type", "application/json")
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def unready(settings: ClusterSettings) -> Iterator[ClusterSettings]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ready) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        yield settings.model_copy(
+            update={"ports": Ports(**(settings.ports.model_dump() | {"http": server.server_port}))}
+        )
+        server.shutdown()
+        serving.join()
+
+
+def test_a_dependency_that_is_down_is_named_with_its_reason(unready: ClusterSettings) -> None:
+    parts = status(unready)
+    assert Part("  store", False, "refused") in parts
+    assert "not ready" in [part.detail for part in parts]
+
+
+def test_when_nothing_stands_every_part_is_down_and_none_is_missing(settings: ClusterSettings) -> None:
+    parts = status(settings)
+    assert [part.name for part in parts] == ["Online store", "Model registry", "Ray", "Serve", "Readiness"]
+    assert not any(part.up for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://user:secret@host:6379/0", "redis://user:***@host:6379/0"),
+        ("redis://:secret@host", "redis://:***@host"),
+        ("redis://host:6379/0", "redis://host:6379/0"),
+    ],
+)
+def test_a_password_is_never_shown(url: str, shown: str) -> None:
+    assert without_password(url) == shown

@@ -1,0 +1,77 @@
+from collections.abc import Iterator
+from os import environ
+
+import pytest
+
+from cluster import valkey
+from cluster.processes import VALKEY, owned_by, stop
+from cluster.settings import ClusterSettings
+from cluster.waiting import wait_until
+from features.errors import ClusterError
+
+
+@pytest.fixture
+def store(settings: ClusterSettings) -> Iterator[ClusterSettings]:
+    valkey.start_valkey(settings, environ)
+    yield settings
+    stop(owned_by(settings.home), grace_s=10)
+
+
+def test_what_was_written_survives_the_kill_of_the_server(store: ClusterSettings) -> None:
+    with valkey.client_of(store.redis_url) as client:
+        client.set("customer:1", "seen")
+        # A kill loses at most the second that the operating system has not been handed yet.
+        assert wait_until(lambda: b"customer:1" in b"".join(_append_only_file(store)), timeout_s=10)
+    for one in owned_by(store.home, VALKEY):
+        one.process.kill()
+        one.process.wait()
+    assert not valkey.answers(store.redis_url)
+    valkey.start_valkey(store, environ)
+    with valkey.client_of(store.redis_url) as client:
+        assert client.get("customer:1") == "seen"
+
+
+def test_a_stop_in_order_loses_nothing(store: ClusterSettings) -> None:
+    with valkey.client_of(store.redis_url) as client:
+        client.set("customer:2", "seen")
+    assert stop(owned_by(store.home, VALKEY), grace_s=10) == []
+    valkey.start_valkey(store, environ)
+    with valkey.client_of(store.redis_url) as client:
+        assert client.get("customer:2") == "seen"
+
+
+def test_the_server_evicts_nothing_takes_no_snapshots_and_listens_on_this_machine_alone(
+    store: ClusterSettings,
+) -> None:
+    with valkey.client_of(store.redis_url) as client:
+        names = ("appendonly", "appendfsync", "save", "maxmemory-policy", "bind")
+        assert [client.config_get(name)[name] for name in names] == [
+            "yes",
+            "everysec",
+            "",
+            "noeviction",
+            "127.0.0.1",
+        ]
+
+
+def test_the_running_server_still_carries_the_mark(store: ClusterSettings) -> None:
+    assert [one.name for one in owned_by(store.home, VALKEY)] == ["valkey-server"]
+
+
+def test_a_server_that_cannot_start_is_reported_with_its_log(store: ClusterSettings) -> None:
+    second = store.model_copy(update={"home": store.home.parent / "second"})
+    for folder in (second.logs, second.work):
+        folder.mkdir(parents=True)
+    try:
+        with pytest.raises(ClusterError, match=r"valkey\.log"):
+            valkey.start_valkey(second, environ)
+    finally:
+        stop(owned_by(second.home), grace_s=10)
+
+
+def test_an_address_where_nobody_listens_does_not_answer(settings: ClusterSettings) -> None:
+    assert not valkey.answers(settings.redis_url)
+
+
+def _append_only_file(settings: ClusterSettings) -> list[bytes]:
+    return [path.read_bytes() for path in (settings.home / "valkey").rglob("*.aof")]

@@ -1,0 +1,223 @@
+"""The HTTP surface, without Ray: FastAPI's routes, the hot route before them, and the document of both."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import httpx
+import pytest
+from ray.exceptions import ActorDiedError
+from ray.serve.handle import DeploymentHandle
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from deployments.ingress import Ingress
+from deployments.responses import EXAMPLE_REQUEST, EXAMPLE_RESPONSE, Prediction
+from features.transaction import Transaction
+from tests.unit.deployments.graph import Graph
+
+GOOD = {"timestamp": "2025-02-06T10:00:00", "customer_id": "c1", "amount": 100, "transaction_id": "t1"}
+URL = "http://tollgate"
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method of a handle."""
+
+    remote: Callable[..., Awaitable[Any]]
+
+
+@dataclass
+class Handle:
+    """A handle to a router that is no replica."""
+
+    graph: Graph = field(default_factory=Graph)
+    served: dict[str, Any] | Exception = field(default_factory=lambda: {"version": "7"})
+
+    def options(self, **_: str) -> "Handle":
+        return self
+
+    @property
+    def decide(self) -> Method:
+        return Method(self.graph.decide)
+
+    @property
+    def model(self) -> Method:
+        async def model() -> dict[str, Any]:
+            if isinstance(self.served, Exception):
+                raise self.served
+            return self.served
+
+        return Method(model)
+
+
+def application(handle: Handle) -> ASGIApp:
+    return Ingress(cast(DeploymentHandle[Any], handle)).__serve_build_asgi_app__()
+
+
+def client(app: ASGIApp) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URL)
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    async with client(application(Handle())) as requests:
+        yield requests
+
+
+@pytest.fixture
+async def documented() -> AsyncIterator[httpx.AsyncClient]:
+    """The same application, reached by FastAPI's own route instead of the hot one."""
+    app = application(Handle())
+
+    async def one_that_the_hot_route_lets_pass(scope: Scope, receive: Receive, send: Send) -> None:
+        # The hot route compares the path; FastAPI's routing takes off the root path first.
+        await app({**scope, "root_path": "/root", "path": "/root" + scope["path"]}, receive, send)
+
+    async with client(one_that_the_hot_route_lets_pass) as requests:
+        yield requests
+
+
+def error_of(response: httpx.Response) -> dict[str, Any]:
+    assert response.headers["content-type"] == "application/json"
+    body = response.json()
+    assert body.keys() == {"error"}
+    assert body["error"].keys() == {"code", "message", "details"}
+    error: dict[str, Any] = body["error"]
+    return error
+
+
+@pytest.mark.parametrize(
+    ("content", "query"),
+    [
+        (json.dumps(GOOD), ""),
+        (json.dumps(GOOD), "?include=features"),
+        (json.dumps(GOOD | {"amount": 950}), ""),
+        (json.dumps(GOOD | {"amount": -1}), ""),
+        (json.dumps(GOOD), "?unknown=1"),
+        ("{", ""),
+        ("", ""),
+        ("x" * (8 * 2**20 + 1), ""),
+    ],
+)
+async def test_the_hot_route_and_the_documented_one_give_the_same_bytes(
+    http: httpx.AsyncClient, documented: httpx.AsyncClient, content: str, query: str
+) -> None:
+    hot = await http.post(f"/predict{query}", content=content)
+    slow = await documented.post(f"/predict{query}", content=content)
+    assert (slow.status_code, slow.content) == (hot.status_code, hot.content)
+    assert slow.headers == hot.headers
+
+
+async def test_a_prediction_over_http(http: httpx.AsyncClient) -> None:
+    response = await http.post("/predict", json=GOOD)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert response.json()["transaction_id"] == "t1"
+
+
+async def test_a_batch_over_http(http: httpx.AsyncClient) -> None:
+    response = await http.post("/predict/batch?include=features", json=[GOOD, {}])
+    assert (response.status_code, response.json()["decided"]) == (200, 1)
+    assert "features" in response.json()["results"][0]
+
+
+async def test_a_batch_that_is_too_large_is_413(http: httpx.AsyncClient) -> None:
+    response = await http.post("/predict/batch", content=b"x" * (8 * 2**20 + 1))
+    assert response.status_code == 413
+    assert error_of(response)["code"] == "body_too_large"
+
+
+@pytest.mark.parametrize("route", ["/predict", "/predict/batch"])
+async def test_new_bounds_are_in_force_on_both_routes_at_once(route: str) -> None:
+    ingress = Ingress(cast(DeploymentHandle[Any], Handle()))
+    app = ingress.__serve_build_asgi_app__()
+    await ingress.reconfigure({"max_body_bytes": 1024})
+    async with client(app) as http:
+        response = await http.post(route, content=b"x" * 1025)
+    assert response.status_code == 413
+    assert "1024" in error_of(response)["message"]
+
+
+@pytest.mark.parametrize("route", ["/predict", "/predict/batch"])
+async def test_a_graph_that_is_down_is_503_with_a_pause_to_wait(route: str) -> None:
+    handle = Handle(Graph(errors={0: ActorDiedError()}))
+    async with client(application(handle)) as http:
+        response = await http.post(route, json=GOOD if route == "/predict" else [GOOD])
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "1"
+    assert error_of(response)["code"] == "unavailable"
+
+
+async def test_the_replica_is_alive(http: httpx.AsyncClient) -> None:
+    assert (await http.get("/health")).json() == {"status": "alive"}
+
+
+async def test_the_served_model_is_shown(http: httpx.AsyncClient) -> None:
+    assert (await http.get("/model")).json() == {"version": "7"}
+
+
+async def test_a_model_that_is_not_there_is_503() -> None:
+    async with client(application(Handle(served=ActorDiedError()))) as http:
+        response = await http.get("/model")
+    assert (response.status_code, error_of(response)["code"]) == (503, "unavailable")
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing", "/predict/batch/more", "/Predict"])
+async def test_an_unknown_route_is_404_in_the_one_shape(http: httpx.AsyncClient, path: str) -> None:
+    response = await http.get(path)
+    assert (response.status_code, error_of(response)["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/predict", "POST"),
+        ("PUT", "/predict", "POST"),
+        ("DELETE", "/predict/batch", "POST"),
+        ("POST", "/health", "GET"),
+        ("POST", "/model", "GET"),
+    ],
+)
+async def test_a_wrong_method_is_405_in_the_one_shape_and_names_the_right_one(
+    http: httpx.AsyncClient, method: str, path: str, allowed: str
+) -> None:
+    response = await http.request(method, path)
+    assert (response.status_code, error_of(response)["code"]) == (405, "method_not_allowed")
+    assert response.headers["allow"] == allowed
+
+
+async def test_the_document_lists_every_route(http: httpx.AsyncClient) -> None:
+    paths = (await http.get("/openapi.json")).json()["paths"]
+    assert {path: list(methods) for path, methods in paths.items()} == {
+        "/predict": ["post"],
+        "/predict/batch": ["post"],
+        "/health": ["get"],
+        "/ready": ["get"],
+        "/model": ["get"],
+    }
+    assert all(method["summary"] for methods in paths.values() for method in methods.values())
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
+async def test_the_document_shows_a_request_the_errors_and_the_parameter(
+    http: httpx.AsyncClient, path: str
+) -> None:
+    document = (await http.get("/openapi.json")).json()
+    route = document["paths"][path]["post"]
+    [content] = route["requestBody"]["content"].values()
+    example = content["example"] if path == "/predict" else content["example"][0]
+    assert example == EXAMPLE_REQUEST
+    assert route["responses"].keys() >= {"200", "400", "413", "422", "503"}
+    for status in ("400", "413", "422", "503"):
+        schema = route["responses"][status]["content"]["application/json"]["schema"]
+        assert schema["$ref"].endswith("/ErrorResponse")
+    assert [parameter["name"] for parameter in route["parameters"]] == ["include"]
+    assert "ErrorResponse" in document["components"]["schemas"]
+
+
+async def test_the_examples_of_the_document_are_true(http: httpx.AsyncClient) -> None:
+    Transaction.model_validate_json(json.dumps(EXAMPLE_REQUEST))
+    Prediction.model_validate(EXAMPLE_RESPONSE)
+    answer = (await http.post("/predict", json=EXAMPLE_REQUEST)).json()
+    assert answer.keys() == EXAMPLE_RESPONSE.keys()

@@ -1,0 +1,53 @@
+"""The Serve config that holds the echo beside Tollgate."""
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from loadtests.with_echo import FOLDER, with_echo
+
+
+def config(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(path.read_text())
+    return content
+
+
+TOLLGATE = config(FOLDER.parent / "serve_config.yaml")
+ECHO = config(FOLDER / "echo_config.yaml")
+
+
+def test_both_applications_are_there_under_routes_of_their_own() -> None:
+    both = with_echo(TOLLGATE, ECHO, None)
+    routes = {application["name"]: application["route_prefix"] for application in both["applications"]}
+    assert routes == {"tollgate": "/", "echo": "/echo"}
+
+
+def test_apart_from_the_echo_the_config_is_the_one_that_is_deployed() -> None:
+    before = deepcopy(TOLLGATE)
+    both = with_echo(TOLLGATE, ECHO, None)
+    assert both | {"applications": both["applications"][:1]} == TOLLGATE == before
+
+
+def test_both_ingresses_are_held_at_the_same_number_of_replicas() -> None:
+    both = with_echo(TOLLGATE, ECHO, 2)
+    deployments = {d["name"]: d for application in both["applications"] for d in application["deployments"]}
+    for name in ("Ingress", "Echo"):
+        assert deployments[name]["num_replicas"] == 2
+        assert "autoscaling_config" not in deployments[name]
+    assert "num_replicas" not in deployments["Router"]
+
+
+def test_adding_the_echo_twice_adds_it_once() -> None:
+    once = with_echo(TOLLGATE, ECHO, None)
+    assert with_echo(once, ECHO, None) == once
+
+
+def test_the_echo_is_limited_like_the_ingress() -> None:
+    [ingress] = [d for d in TOLLGATE["applications"][0]["deployments"] if d["name"] == "Ingress"]
+    [echo] = ECHO["applications"][0]["deployments"]
+    for name in ("max_ongoing_requests", "max_queued_requests", "ray_actor_options"):
+        assert echo[name] == ingress[name]
+    for name in ("http_options", "logging_config"):
+        assert ECHO[name] == TOLLGATE[name]

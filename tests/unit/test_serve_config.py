@@ -1,0 +1,255 @@
+"""The Serve config of the project is good, and the linter that says so finds what is not."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+with warnings.catch_warnings():
+    # Ray Serve's own module warns of how it declares its fields.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import ray.serve  # noqa: F401
+
+from ray.serve import Application
+
+from deployments.app import build
+from deployments.config_lint import IMPORT_PATH, USER_CONFIGS, lint
+from deployments.settings import AppArgs, PolicySettings, Thresholds, Weights
+
+TEXT = Path(__file__).parents[2].joinpath("serve_config.yaml").read_text()
+Change = Callable[[dict[str, Any]], object]
+
+
+def changed(change: Change) -> list[str]:
+    """Return what the linter says of the project's config after a change."""
+    config = yaml.safe_load(TEXT)
+    change(config)
+    return lint(yaml.safe_dump(config))
+
+
+def deployments(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {deployment["name"]: deployment for deployment in config["applications"][0]["deployments"]}
+
+
+def at(config: dict[str, Any], *path: str | int) -> Any:
+    """Return what lies under a path of keys and positions; what is not there yet is made."""
+    value: Any = config
+    for part in path:
+        if isinstance(part, str) and part not in value:
+            value[part] = {}
+        value = value[part]
+    return value
+
+
+INGRESS = ("applications", 0, "deployments", 0)
+LEVELS: list[tuple[str | int, ...]] = [
+    (),
+    ("http_options",),
+    ("grpc_options",),
+    ("controller_options",),
+    ("logging_config",),
+    ("tracing_config",),
+    ("applications", 0),
+    ("applications", 0, "runtime_env"),
+    ("applications", 0, "autoscaling_policy"),
+    ("applications", 0, "logging_config"),
+    INGRESS,
+    (*INGRESS, "ray_actor_options"),
+    (*INGRESS, "ray_actor_options", "runtime_env"),
+    (*INGRESS, "autoscaling_config"),
+    (*INGRESS, "autoscaling_config", "policy"),
+    (*INGRESS, "logging_config"),
+    (*INGRESS, "backpressure_config"),
+    (*INGRESS, "request_router_config"),
+]
+
+
+def test_the_config_of_the_project_is_good() -> None:
+    assert lint(TEXT) == []
+
+
+@pytest.mark.parametrize("path", LEVELS, ids=str)
+def test_an_unknown_key_is_found_at_every_level_of_serves_own_schema(path: tuple[str | int, ...]) -> None:
+    [problem] = changed(lambda config: at(config, *path).update(mistyped_key=1))
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in (*path, "mistyped_key"))
+    assert problem.startswith(f"{where.lstrip('.')}: no such key; known are ")
+
+
+def test_the_keys_that_are_known_are_named() -> None:
+    [problem] = changed(lambda config: at(config, *INGRESS, "ray_actor_options").update(num_cpu=1))
+    assert "num_cpus" in problem
+
+
+USER_LEVELS: list[tuple[str, tuple[str | int, ...]]] = [
+    *((name, ()) for name in USER_CONFIGS),
+    ("Ingress", ("batch",)),
+    ("Router", ("model",)),
+    ("Router", ("weights",)),
+    ("Router", ("thresholds",)),
+    ("Router", ("rules", 0)),
+    ("LogisticRegression", ("model",)),
+    ("XGBoost", ("model",)),
+]
+
+
+@pytest.mark.parametrize(("name", "path"), USER_LEVELS, ids=str)
+def test_an_unknown_key_is_found_at_every_level_of_each_user_config(
+    name: str, path: tuple[str | int, ...]
+) -> None:
+    def change(config: dict[str, Any]) -> None:
+        at(deployments(config)[name], "user_config", *path).update(mistyped_key=1)
+
+    problems = changed(change)
+    assert problems
+    assert all("user_config" in problem and "mistyped_key" in problem for problem in problems)
+    assert any(f"({name})" in problem for problem in problems)
+
+
+def _delete(name: str, *keys: str) -> Change:
+    def change(config: dict[str, Any]) -> None:
+        for key in keys:
+            del deployments(config)[name][key]
+
+    return change
+
+
+def _update(deployment: str, **values: object) -> Change:
+    return lambda config: deployments(config)[deployment].update(values)
+
+
+def _scale(name: str, **values: object) -> Change:
+    return lambda config: deployments(config)[name]["autoscaling_config"].update(values)
+
+
+def _policy(**values: object) -> Change:
+    return lambda config: deployments(config)["Router"]["user_config"].update(values)
+
+
+RULE = {"id": "a", "when": "amount > 1", "reason": "why"}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_delete("Router", "max_queued_requests"), "max_queued_requests: must be set"),
+        (_update("Router", max_queued_requests=-1), "max_queued_requests: must be set"),
+        (_delete("Router", "max_surge_percent"), "max_surge_percent: must be 100"),
+        (_update("Router", max_surge_percent=50), "max_surge_percent: must be 100"),
+        (_delete("Router", "max_ongoing_requests"), "must both be set"),
+        (_update("Router", max_ongoing_requests=8), "at least 1.5 times"),
+        (_scale("Router", target_ongoing_requests=22), "at least 1.5 times"),
+        (_scale("Router", target_ongoing_requests=0), "target_ongoing_requests"),
+        (_scale("Router", max_replicas=0), "max_replicas"),
+        (_scale("Router", min_replicas="many"), "min_replicas"),
+        (_update("Router", ray_actor_options={"num_cpus": -1}), "num_cpus"),
+        (_update("Router", user_config=None), "user_config"),
+        (_update("Router", user_config="x"), "user_config"),
+        (_update("Router", name="Rooter"), "no such deployment; known are Ingress, Router"),
+        (_policy(thresholds={"block": 0.1}), "must not exceed"),
+        (_policy(rules=[RULE | {"when": "amont > 1"}]), "rule a: 'amont'"),
+        (_policy(rules=[RULE, RULE]), "rule ids must differ"),
+        (lambda config: config["http_options"].update(port="x"), "http_options.port"),
+        (lambda config: config["applications"][0].update(args={"redis": "x"}), "args.redis"),
+        (lambda config: config["applications"][0].pop("import_path"), "import_path"),
+        (lambda config: config["applications"][0]["deployments"].pop(), "XGBoost must be there once, not 0"),
+        (
+            lambda config: config["applications"][0]["deployments"].append(deployments(config)["XGBoost"]),
+            "XGBoost",
+        ),
+        (lambda config: config.update(applications={}), "applications"),
+        (lambda config: config.update(applications=["x"]), "applications[0]: must be a mapping"),
+        (lambda config: config["applications"][0].update(runtime_env="x"), "runtime_env"),
+    ],
+)
+def test_what_serve_would_take_at_a_price_or_the_graph_would_refuse_is_found(change: Change, words: str) -> None:
+    problems = changed(change)
+    assert any(words in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _scale("Router", metrics_interval_s=1, min_replicas=2),
+        _update("Router", max_ongoing_requests=12),
+        _policy(rules=[], weights=None, thresholds=None),
+        lambda config: config["applications"][0].update(runtime_env={"env_vars": {"A": "b"}}),
+        lambda config: deployments(config)["Router"].update(autoscaling_config=None, num_replicas=2),
+        lambda config: config["applications"].append(
+            {"name": "another", "route_prefix": "/another", "import_path": "x:y", "deployments": [{"name": "Z"}]}
+        ),
+    ],
+)
+def test_what_is_fine_is_not_complained_of(change: Change) -> None:
+    assert changed(change) == []
+
+
+def test_several_replicas_need_no_surge() -> None:
+    def change(config: dict[str, Any]) -> None:
+        del deployments(config)["Router"]["max_surge_percent"]
+        deployments(config)["Router"]["autoscaling_config"]["min_replicas"] = 2
+
+    assert changed(change) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "must be a mapping"),
+        ("3", "must be a mapping"),
+        ("applications: [", "not YAML"),
+        ("a: 1\na: 2", "'a' is given twice"),
+        ("applications: []\nhttp_options: {port: 1, port: 2}", "'port' is given twice"),
+        ("\0", "not YAML"),
+    ],
+)
+def test_a_text_that_is_no_config_is_told_so(text: str, words: str) -> None:
+    [problem] = lint(text)
+    assert words in problem
+
+
+def test_a_key_that_overrides_a_merged_one_is_not_given_twice() -> None:
+    text = TEXT.replace(
+        "ray_actor_options: {num_cpus: 0.5}", "ray_actor_options: {<<: {num_cpus: 1}, num_cpus: 0.5}"
+    )
+    assert text != TEXT
+    assert lint(text) == []
+
+
+def _graph(application: Application) -> Iterator[str]:
+    bound = application._bound_deployment
+    yield bound.name
+    for argument in bound.init_args:
+        if isinstance(argument, Application):
+            yield from _graph(argument)
+
+
+def test_the_linter_knows_exactly_the_deployments_of_the_graph() -> None:
+    assert set(_graph(build(AppArgs(redis_url=None, tracking_uri=None)))) == set(USER_CONFIGS)
+
+
+def test_the_import_path_is_the_builder() -> None:
+    assert f"{build.__module__}:{build.__name__}" == IMPORT_PATH
+    assert yaml.safe_load(TEXT)["applications"][0]["import_path"] == IMPORT_PATH
+
+
+def test_the_policy_of_the_config_is_the_designs() -> None:
+    policy = PolicySettings.model_validate(deployments(yaml.safe_load(TEXT))["Router"]["user_config"])
+    assert policy.weights == Weights(lr=0.5, xgb=0.5)
+    assert policy.thresholds == Thresholds(block=0.90, review=0.50, fraud=0.50)
+    assert [(rule.when, rule.action) for rule in policy.rules] == [
+        ("amount_ratio > 3", "BLOCK"),
+        ("is_night and amount > 2000", "BLOCK"),
+    ]
+
+
+def test_all_deployments_serve_one_bundle() -> None:
+    models = [
+        deployment["user_config"]["model"]
+        for deployment in deployments(yaml.safe_load(TEXT)).values()
+        if "model" in deployment["user_config"]
+    ]
+    assert len(models) == 3
+    assert all(model == models[0] for model in models)

@@ -1,0 +1,1 @@
+"""Raw history to registered bundle, one module a step, in pipeline order."""

@@ -1,0 +1,179 @@
+"""The bundle: everything that one registered version carries, in one folder, with no pickle in it.
+
+bundle.json   the manifest: fingerprint, feature names, thresholds, weights, metrics, digests
+lr.json       logistic regression
+xgb.ubj       boosted trees
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from features.errors import BundleRefused
+from features.formulas import Matrix
+from training.models import BoostedModel, Floats, LogisticModel, Probabilities
+
+MANIFEST_FILE: Final = "bundle.json"
+LR_FILE: Final = "lr.json"
+XGB_FILE: Final = "xgb.ubj"
+MODEL_FILES: Final = (LR_FILE, XGB_FILE)
+WARM_ROWS: Final = (1, 8, 64)
+"""Batch sizes that :meth:`Bundle.warm` runs: alone, a light load, a full micro-batch."""
+
+_Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Thresholds(_Part):
+    """Probabilities above which the policy acts; the defaults are those of the design."""
+
+    block: _Fraction = 0.9
+    review: _Fraction = 0.5
+    fraud: _Fraction = 0.5
+
+
+class EnsembleWeights(_Part):
+    """The shares of the two models in the fraud probability."""
+
+    lr: _Fraction = 0.5
+    xgb: _Fraction = 0.5
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> Self:
+        if abs(self.lr + self.xgb - 1) > 1e-9:
+            raise ValueError(f"the weights lr and xgb must sum to 1, not to {self.lr + self.xgb}")
+        return self
+
+    def combine(self, lr: Probabilities, xgb: Probabilities) -> Floats:
+        """Return the weighted mean (n,) float64 of the probabilities (n,) of the two models."""
+        return np.asarray(self.lr * lr.astype(np.float64) + self.xgb * xgb.astype(np.float64))
+
+
+class Period(_Part):
+    """The time [since, until) in UTC."""
+
+    since: datetime
+    until: datetime
+
+
+class Manifest(_Part):
+    """What a bundle says about itself.
+
+    Attributes:
+        feature_fingerprint: of the definitions that it was trained on.
+        metrics: for "lr", "xgb" and "ensemble": metric name to value, on the test period.
+        training_rows, training_frauds: labelled rows of the training period, and the frauds among them.
+        data: where the history came from, in words.
+        sha256: digest of each model file; :meth:`Bundle.save` fills it in.
+    """
+
+    format_version: Literal[1] = 1
+    feature_fingerprint: str
+    feature_names: tuple[str, ...]
+    thresholds: Thresholds = Thresholds()
+    ensemble: EnsembleWeights = EnsembleWeights()
+    metrics: Mapping[str, Mapping[str, float]] = {}
+    training_period: Period
+    training_rows: int
+    training_frauds: int
+    created_at: datetime
+    data: str = ""
+    sha256: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Fraud probabilities of n rows: of each model, and of both together."""
+
+    lr: Floats
+    xgb: Probabilities
+    ensemble: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """Two models and the manifest that binds them to one set of feature definitions."""
+
+    manifest: Manifest
+    lr: LogisticModel
+    xgb: BoostedModel
+
+    def score(self, matrix: Matrix) -> Scores:
+        """Return the scores of a feature matrix (n, d) float64."""
+        lr, xgb = self.lr.probability(matrix), self.xgb.probability(matrix)
+        return Scores(lr, xgb, self.manifest.ensemble.combine(lr, xgb))
+
+    def contributions(self, matrix: Matrix) -> Matrix:
+        """Return (n, d) log-odds: the weighted mean of what each feature adds in the two models."""
+        weights = self.manifest.ensemble
+        return weights.lr * self.lr.contributions(matrix) + weights.xgb * self.xgb.contributions(matrix)
+
+    def warm(self) -> None:
+        """Run every path once or twice, so that the first payment does not pay for lazy set-up."""
+        for rows in WARM_ROWS:
+            matrix = np.zeros((rows, len(self.manifest.feature_names)))
+            self.score(matrix)
+            self.contributions(matrix)
+
+    def save(self, folder: Path) -> None:
+        """Write the bundle into a folder, the manifest last: a folder with a manifest is complete."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / LR_FILE).write_text(self.lr.to_json(), encoding="utf-8")
+        self.xgb.booster.save_model(folder / XGB_FILE)
+        digests = {name: _sha256(folder / name) for name in MODEL_FILES}
+        manifest = self.manifest.model_copy(update={"sha256": digests})
+        (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, expected_fingerprint: str) -> "Bundle":
+        """Return the bundle in a folder, with both models checked against the manifest.
+
+        Raises:
+            BundleRefused: the fingerprint is not ``expected_fingerprint``, a file is missing or is not the one
+                that was saved, or a model has other features than the manifest says.
+        """
+        manifest = _read_manifest(folder)
+        if manifest.feature_fingerprint != expected_fingerprint:
+            raise BundleRefused(
+                f"The bundle was trained on the feature definitions {manifest.feature_fingerprint}, but this"
+                f" server computes {expected_fingerprint}. Train and promote a model with this release."
+            )
+        for name in MODEL_FILES:
+            _check_digest(folder, name, manifest)
+        lr = LogisticModel.from_json((folder / LR_FILE).read_bytes())
+        xgb = BoostedModel.from_file(folder / XGB_FILE)
+        for name, names in ((LR_FILE, lr.feature_names), (XGB_FILE, xgb.feature_names)):
+            if names != manifest.feature_names:
+                raise BundleRefused(f"{name} of the bundle was fitted on other features than its manifest says.")
+        return cls(manifest, lr, xgb)
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    try:
+        return Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
+    except FileNotFoundError as error:
+        raise BundleRefused(f"The bundle has no {MANIFEST_FILE}: it is incomplete, or no bundle.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise BundleRefused(f"{MANIFEST_FILE} of the bundle cannot be read: {place}: {first['msg']}.") from error
+
+
+def _check_digest(folder: Path, name: str, manifest: Manifest) -> None:
+    if not (folder / name).is_file():
+        raise BundleRefused(f"The bundle lacks {name}.")
+    if _sha256(folder / name) != manifest.sha256.get(name):
+        raise BundleRefused(f"{name} of the bundle is not the file that was saved: its SHA-256 differs.")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

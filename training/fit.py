@@ -1,0 +1,187 @@
+"""Fit both models in one Ray Train run, on the same shards and over the same XGBoost communicator."""
+
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import ray.data
+import ray.train
+from pydantic import BaseModel, ConfigDict, Field
+from ray.train.xgboost import XGBoostTrainer
+from xgboost import collective
+
+from features.definitions import FEATURE_NAMES
+from training.boosting import BoostingParameters, Samples, fit_boosted
+from training.bundle import LR_FILE, XGB_FILE
+from training.feature_rows import to_labels, to_matrix
+from training.logistic import newton
+from training.models import FEATURE_TRANSFORMS, BoostedModel, LogisticModel
+
+
+class FitParameters(BaseModel):
+    """What a fit depends on, beside the data and the number of workers.
+
+    Attributes:
+        l2: strength of the ridge of logistic regression, scikit-learn's 1 / C.
+        fraud_weight: weight of a fraud in both losses. 1, because any other makes the scores something else
+            than probabilities and ranks no better (docs/adr/0004-class-imbalance.md).
+        seed: of the boosted trees; with the defaults nothing is drawn, so it changes nothing.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    l2: float = Field(1.0, gt=0)
+    fraud_weight: float = Field(1.0, gt=0)
+    boosting: BoostingParameters = BoostingParameters()
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FitFacts:
+    """How the fit went.
+
+    Attributes:
+        lr_iterations: Newton steps; lr_converged: whether they reached the tolerance.
+        xgb_rounds: trees kept; xgb_validation_logloss: the loss there.
+        load_s, lr_s, xgb_s: seconds that worker 0 spent on reading its shard and on each model.
+    """
+
+    lr_iterations: int
+    lr_converged: bool
+    xgb_rounds: int
+    xgb_validation_logloss: float
+    load_s: float
+    lr_s: float
+    xgb_s: float
+
+
+@dataclass(frozen=True, eq=False)
+class FittedModels:
+    """Both models, and how they were fitted."""
+
+    lr: LogisticModel
+    xgb: BoostedModel
+    facts: FitFacts
+
+
+def fit(
+    train: ray.data.Dataset,
+    validation: ray.data.Dataset,
+    *,
+    workers: int,
+    parameters: FitParameters,
+    storage: Path | None = None,
+) -> FittedModels:
+    """Return both models fitted on ``workers`` Ray Train workers. Ray must be running.
+
+    The shards are the same for the same data, in the same order of blocks, and number of workers. Up to
+    ``workers - 1`` rows are left out, so that the shards are equal.
+
+    Args:
+        train, validation: ``FEATURE_NAMES`` and ``is_fraud`` (0 or 1, no nulls); validation is the later.
+        storage: folder for the checkpoint that every node can write; None: a temporary one on this machine.
+    """
+    cores = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
+    with tempfile.TemporaryDirectory(prefix="tollgate-fit-") as scratch:
+        trainer = XGBoostTrainer(
+            _fit_on_worker,
+            train_loop_config={
+                "parameters": parameters.model_dump(),
+                "threads": max(1, cores // workers),
+            },
+            scaling_config=ray.train.ScalingConfig(
+                num_workers=workers, resources_per_worker={"CPU": min(1, cores / workers)}
+            ),
+            run_config=ray.train.RunConfig(
+                name="tollgate",
+                storage_path=str(storage or scratch),
+                failure_config=ray.train.FailureConfig(max_failures=1),
+            ),
+            # Split here rather than by Ray Train, whose shards depend on which worker asks first, and whose
+            # splitting needs an actor a dataset and a CPU beside those of the workers.
+            dataset_config=ray.train.DataConfig(datasets_to_split=[]),
+            datasets={**_shards("train", train, workers), **_shards("validation", validation, workers)},
+        )
+        result = trainer.fit()
+        if result.checkpoint is None or result.metrics is None:
+            raise RuntimeError("Ray Train ended without a checkpoint")
+        with result.checkpoint.as_directory() as folder:
+            lr = LogisticModel.from_json((Path(folder) / LR_FILE).read_bytes())
+            xgb = BoostedModel.from_file(Path(folder) / XGB_FILE)
+        return FittedModels(lr, xgb, FitFacts(**result.metrics))
+
+
+def _shards(part: str, rows: ray.data.Dataset, workers: int) -> dict[str, ray.data.Dataset]:
+    """Return one dataset a worker, of equal length: consecutive rows, in the order of the blocks."""
+    shards = rows.materialize().split(workers, equal=True)
+    return {f"{part}-{rank}": shard for rank, shard in enumerate(shards)}
+
+
+def _fit_on_worker(config: dict[str, Any]) -> None:
+    """Fit on this worker's shards; worker 0 reports the models."""
+    parameters = FitParameters.model_validate(config["parameters"])
+    clock = _Clock()
+    train, validation = (_samples(part, parameters.fraud_weight) for part in ("train", "validation"))
+    load_s = clock.lap()
+    # One unit of work a worker and no more: the communicator is not thread-safe.
+    transforms = tuple(FEATURE_TRANSFORMS[name] for name in FEATURE_NAMES)
+    logistic = newton(
+        train.matrix,
+        train.labels,
+        transforms,
+        weights=train.weights,
+        l2=parameters.l2,
+        allreduce=lambda local: collective.allreduce(local, collective.Op.SUM),
+    )
+    lr_s = clock.lap()
+    boosted = fit_boosted(
+        train,
+        validation,
+        FEATURE_NAMES,
+        parameters.boosting,
+        threads=config["threads"],
+        seed=parameters.seed,
+    )
+    facts = FitFacts(
+        lr_iterations=logistic.iterations,
+        lr_converged=logistic.converged,
+        xgb_rounds=boosted.rounds,
+        xgb_validation_logloss=boosted.validation_logloss,
+        load_s=load_s,
+        lr_s=lr_s,
+        xgb_s=clock.lap(),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = None
+        if ray.train.get_context().get_world_rank() == 0:
+            model = logistic.model(FEATURE_NAMES, transforms)
+            (Path(folder) / LR_FILE).write_text(model.to_json(), encoding="utf-8")
+            boosted.booster.save_model(Path(folder) / XGB_FILE)
+            checkpoint = ray.train.Checkpoint.from_directory(folder)
+        ray.train.report(asdict(facts), checkpoint=checkpoint)
+
+
+def _samples(part: str, fraud_weight: float) -> Samples:
+    """Return this worker's shard of a part as one float64 matrix."""
+    shard = ray.train.get_dataset_shard(f"{part}-{ray.train.get_context().get_world_rank()}")
+    matrices, labels = [np.empty((0, len(FEATURE_NAMES)))], [np.empty(0)]
+    for table in shard.iter_batches(batch_size=None, batch_format="pyarrow"):
+        matrices.append(to_matrix(table))
+        labels.append(to_labels(table))
+    all_labels = np.concatenate(labels)
+    weights = None if fraud_weight == 1 else np.where(all_labels == 1, fraud_weight, 1.0)
+    return Samples(np.concatenate(matrices), all_labels, weights)
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+
+    def lap(self) -> float:
+        """Return the seconds since the last lap."""
+        last, self._last = self._last, time.perf_counter()
+        return self._last - last

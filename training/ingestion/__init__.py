@@ -1,0 +1,1 @@
+"""The parts of ingestion: mapping, sources, columns, checks, day buckets, rejections."""

@@ -1,0 +1,43 @@
+"""Ray for one training run: a small private cluster on this machine, or one that is running already."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import ray
+
+OBJECT_STORE_BYTES: Final = 1536 * 1024**2
+"""Object store of a private cluster: the feature rows of a million payments, five times over; the rest spills."""
+
+
+@contextmanager
+def local_ray(address: str | None = None, *, cores: int | None = None) -> Iterator[None]:
+    """Have Ray running while the block runs; what was started here is stopped afterwards.
+
+    Args:
+        address: of a running cluster; None: use the Ray of this process if there is one, else start a private one.
+        cores: of the private cluster; None: those that this process may use.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    # A plain ray.init() creates a token in the home folder that switches authentication on in later clusters.
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address is not None:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+    else:
+        ray.init(
+            address="local",
+            num_cpus=cores or len(os.sched_getaffinity(0)),
+            object_store_memory=OBJECT_STORE_BYTES,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.WARNING,
+        )
+    try:
+        yield
+    finally:
+        ray.shutdown()

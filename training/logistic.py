@@ -1,0 +1,168 @@
+"""Logistic regression by Newton's method on gradients and Hessians that are summed over all workers.
+
+The objective is scikit-learn's (``LogisticRegression(C=1 / l2)``, intercept not penalised), so that the result is
+the one which a single process with all rows would find: ``sum_i w_i logloss_i + l2 / 2 |coefficients|^2``.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit  # type: ignore[import-untyped]
+
+from features.formulas import Matrix
+from training.models import Floats, LogisticModel, Transform
+
+AllReduce = Callable[[Floats], Floats]
+"""Sums a flat array over all workers; every worker makes the same calls and gets the same bits."""
+
+BLOCK_ROWS: Final = 65_536
+"""Rows that are standardised at once: a worker holds its shard once, and this much beside it."""
+TOLERANCE: Final = 1e-10
+"""Newton decrement, in nats of the summed objective, at which the last step is taken."""
+MAX_ITERATIONS: Final = 50
+MAX_HALVINGS: Final = 30
+ROUNDING: Final = 1e-12
+"""Share of the objective by which a sum over many rows may rise for no other reason than rounding."""
+
+
+@dataclass(frozen=True, eq=False)
+class LogisticFit:
+    """The result of :func:`newton`: the parameters, and how it was reached.
+
+    Attributes:
+        mean, scale, coefficients: (d,), as in :class:`training.models.LogisticModel`.
+        iterations: Newton steps taken.
+        converged: whether the Newton decrement fell below the tolerance; else the best point found is returned.
+    """
+
+    mean: Floats
+    scale: Floats
+    coefficients: Floats
+    intercept: float
+    iterations: int
+    converged: bool
+
+    def model(self, names: tuple[str, ...], transforms: tuple[Transform, ...]) -> LogisticModel:
+        """Return the model that scores with these parameters."""
+        return LogisticModel(names, transforms, self.mean, self.scale, self.coefficients, self.intercept)
+
+
+def newton(
+    matrix: Matrix,
+    labels: Floats,
+    transforms: tuple[Transform, ...],
+    *,
+    weights: Floats | None = None,
+    l2: float = 1.0,
+    allreduce: AllReduce = lambda local: local,
+    tolerance: float = TOLERANCE,
+    max_iterations: int = MAX_ITERATIONS,
+) -> LogisticFit:
+    """Return the penalised maximum-likelihood fit on the rows of all workers together.
+
+    Newton's method with step halving: the objective is convex, so a step that raises it was too long.
+
+    Args:
+        matrix: (n, d) this worker's rows; left as they are.
+        labels: (n,) 0 or 1.
+        transforms: how each feature is read, before standardisation.
+        weights: (n,) of the rows, 1 each when absent.
+        l2: strength of the ridge, > 0; it also keeps the Hessian regular where a feature is constant.
+        allreduce: sums over the workers; the identity when there is one.
+
+    Raises:
+        ValueError: ``l2`` is not positive, or a feature is not finite on some worker (all workers raise).
+    """
+    if not l2 > 0:
+        raise ValueError(f"l2 must be positive, not {l2}")
+    shard = _Shard(matrix, labels, np.ones(len(labels)) if weights is None else weights, transforms)
+    workers = allreduce(np.ones(1))[0]
+    mean, scale = _moments(shard, allreduce)
+    ridge = np.append(np.full(matrix.shape[1], l2), 0.0)
+
+    def objective(point: Floats) -> tuple[float, Floats, Floats]:
+        summed = allreduce(_loss_gradient_hessian(shard, mean, scale, point))
+        d = len(point)
+        loss = float(summed[0] + point @ (ridge * point) / 2)
+        return loss, summed[1 : d + 1] + ridge * point, summed[d + 1 :].reshape(d, d) + np.diag(ridge)
+
+    point = np.zeros(matrix.shape[1] + 1)
+    loss, gradient, hessian = objective(point)
+    for iteration in range(1, max_iterations + 1):
+        # Solved on each worker, then averaged: two machines may differ in the last bit, and workers that
+        # decided differently whether to go on would wait for each other for ever.
+        step = allreduce(np.linalg.solve(hessian, -gradient).astype(np.float64)) / workers
+        if -(gradient @ step) <= tolerance:
+            point = point + step
+            return LogisticFit(mean, scale, point[:-1], float(point[-1]), iteration, converged=True)
+        for _ in range(MAX_HALVINGS):
+            candidate = objective(point + step)
+            if candidate[0] <= loss * (1 + ROUNDING):
+                break
+            step = step / 2
+        else:
+            break
+        point = point + step
+        loss, gradient, hessian = candidate
+    return LogisticFit(mean, scale, point[:-1], float(point[-1]), iteration, converged=False)
+
+
+@dataclass(frozen=True, eq=False)
+class _Shard:
+    matrix: Matrix
+    labels: Floats
+    weights: Floats
+    transforms: tuple[Transform, ...]
+
+    def blocks(self) -> Iterator[tuple[Matrix, Floats, Floats]]:
+        """Yield (transformed features, labels, weights) of consecutive rows."""
+        log1p = np.array([transform == "log1p" for transform in self.transforms])
+        for start in range(0, len(self.labels), BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
+            block = self.matrix[rows].astype(np.float64)
+            block[:, log1p] = np.log1p(block[:, log1p])
+            yield block, self.labels[rows], self.weights[rows]
+
+
+def _moments(shard: _Shard, allreduce: AllReduce) -> tuple[Floats, Floats]:
+    """Return mean and standard deviation (d,) over all workers; a constant feature has scale 1.
+
+    Unweighted, as scikit-learn's StandardScaler. Two passes, because a sum of squares loses digits where the mean
+    is large.
+    """
+    d = shard.matrix.shape[1]
+    total = np.zeros(d + 1)
+    for block, labels, _ in shard.blocks():
+        total += np.append(block.sum(axis=0), len(labels))
+    total = allreduce(total)
+    mean = total[:-1] / total[-1]
+    if not np.isfinite(mean).all():
+        raise ValueError("the feature matrix holds a value that is not finite")
+    squares = np.zeros(d)
+    for block, _, _ in shard.blocks():
+        centred = block - mean
+        squares += np.einsum("ij,ij->j", centred, centred)
+    scale = np.sqrt(allreduce(squares) / total[-1])
+    negligible = scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)
+    return mean, np.where(negligible, 1.0, scale)
+
+
+def _loss_gradient_hessian(shard: _Shard, mean: Floats, scale: Floats, point: Floats) -> Floats:
+    """Return this worker's loss, gradient and Hessian in one flat array (1 + (d + 1) + (d + 1)^2,)."""
+    d = len(point)
+    loss, gradient, hessian = 0.0, np.zeros(d), np.zeros((d, d))
+    for block, labels, weights in shard.blocks():
+        design = np.empty((len(labels), d))
+        np.subtract(block, mean, out=design[:, :-1])
+        design[:, :-1] /= scale
+        design[:, -1] = 1.0
+        log_odds = design @ point
+        probability: Floats = expit(log_odds)
+        loss += float(weights @ (np.logaddexp(0.0, log_odds) - labels * log_odds))
+        gradient += design.T @ (weights * (probability - labels))
+        curvature: npt.NDArray[np.float64] = weights * probability * (1.0 - probability)
+        hessian += design.T @ (design * curvature[:, None])
+    return np.concatenate([[loss], gradient, hessian.ravel()])

@@ -1,0 +1,204 @@
+"""The model registry: MLflow behind four verbs. The only module of training that deployments import.
+
+One registered version is one bundle. Serving asks for a version by alias ("champion"), so that promoting or
+rolling back is moving an alias. MLflow is imported at the first use: a process that never asks stays light.
+"""
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from features.errors import BundleRefused, RegistryUnavailable
+from training.bundle import Bundle
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+__all__ = ["CHAMPION", "MODEL_NAME", "Bundle", "RegisteredVersion", "Registry"]
+
+MODEL_NAME: Final = "tollgate"
+CHAMPION: Final = "champion"
+BUNDLE_ARTIFACT: Final = "bundle"
+"""Folder of the bundle among the artifacts of its run."""
+
+SQLITE: Final = "sqlite:///"
+_SQLITE_MAGIC: Final = b"SQLite format 3\0"
+_ABSENT: Final = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""Error codes with which MLflow says that a model, version or alias does not exist."""
+_MLFLOW_DEFAULTS: Final = {
+    # Used where the environment does not say otherwise.
+    # MLflow's own defaults are two minutes a request and seven retries: a quarter of an hour until an error.
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredVersion:
+    """One version in the registry.
+
+    Attributes:
+        version: a number, as text.
+        run_id: the MLflow run that made it.
+        tags: fingerprint, thresholds and metrics, as they were published.
+    """
+
+    name: str
+    version: str
+    run_id: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class Registry:
+    """The registry at a tracking address.
+
+    Args:
+        tracking_uri: ``http(s)://`` of an MLflow server, or ``sqlite:///`` of a file.
+    """
+
+    def __init__(self, tracking_uri: str) -> None:
+        self.tracking_uri = tracking_uri
+
+    def load(
+        self, name: str, alias_or_version: str, expected_fingerprint: str
+    ) -> tuple[Bundle, RegisteredVersion]:
+        """Return the bundle under an alias or version, checked, and the version that it is.
+
+        Raises:
+            RegistryUnavailable: the registry does not answer, or has no such version or alias.
+            BundleRefused: the bundle is damaged, or belongs to other feature definitions.
+        """
+        found = self.resolve(alias_or_version, name)
+        with (
+            tempfile.TemporaryDirectory(prefix="tollgate-bundle-") as folder,
+            talking_to_mlflow(self.tracking_uri),
+        ):
+            from mlflow.artifacts import download_artifacts
+
+            # Through the run rather than the registered model: it works alike on SQLite and HTTP.
+            downloaded = download_artifacts(
+                run_id=found.run_id,
+                artifact_path=BUNDLE_ARTIFACT,
+                dst_path=folder,
+                tracking_uri=self.tracking_uri,
+            )
+            try:
+                return Bundle.load(Path(downloaded), expected_fingerprint), found
+            except BundleRefused as error:
+                raise BundleRefused(f"Version {found.version} of {name!r} is refused. {error}") from error
+
+    def resolve(self, alias_or_version: str, name: str = MODEL_NAME) -> RegisteredVersion:
+        """Return the version that an alias names, or the version of that number.
+
+        Raises:
+            RegistryUnavailable: the registry does not answer, or has no such version or alias.
+        """
+        with talking_to_mlflow(self.tracking_uri):
+            from mlflow.exceptions import MlflowException
+
+            client = self._client()
+            try:
+                if alias_or_version.isdecimal():
+                    return _registered(client.get_model_version(name, alias_or_version))
+                return _registered(client.get_model_version_by_alias(name, alias_or_version))
+            except MlflowException as error:
+                if error.error_code not in _ABSENT:
+                    raise
+                what = "version" if alias_or_version.isdecimal() else "alias"
+                where = without_password(self.tracking_uri)
+                raise RegistryUnavailable(
+                    f"The registry at {where} has no {what} {alias_or_version!r} of the model {name!r}."
+                    " Train and promote one first (`tollgate train`)."
+                ) from error
+
+    def publish(
+        self, bundle_dir: Path, run_id: str, name: str = MODEL_NAME, tags: Mapping[str, str] | None = None
+    ) -> RegisteredVersion:
+        """Upload the bundle in a folder to a run and register it; no alias moves.
+
+        Raises:
+            RegistryUnavailable: the registry does not answer, or refuses.
+        """
+        with talking_to_mlflow(self.tracking_uri):
+            from mlflow.exceptions import MlflowException
+
+            client = self._client()
+            client.log_artifacts(run_id, str(bundle_dir), BUNDLE_ARTIFACT)
+            try:
+                client.create_registered_model(name)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            # Resolved here, because the registry accepts no source outside the run's own artifacts.
+            source = f"{client.get_run(run_id).info.artifact_uri}/{BUNDLE_ARTIFACT}"
+            return _registered(client.create_model_version(name, source, run_id, tags=dict(tags or {})))
+
+    def promote(self, version: str, alias: str = CHAMPION, name: str = MODEL_NAME) -> None:
+        """Let an alias name a version from now on. Promoting an older version is a rollback.
+
+        Raises:
+            RegistryUnavailable: the registry does not answer, or has no such version.
+        """
+        self.resolve(version, name)
+        with talking_to_mlflow(self.tracking_uri):
+            self._client().set_registered_model_alias(name, alias, version)
+
+    def _client(self) -> "MlflowClient":
+        from mlflow import MlflowClient
+
+        if self.tracking_uri.startswith(SQLITE):
+            file = Path(self.tracking_uri.removeprefix(SQLITE))
+            # Asked first, because MLflow would create an empty database where there is none, and would try for a
+            # minute and a half to open a file of another kind.
+            if not file.is_file():
+                raise RegistryUnavailable(
+                    f"There is no registry at {file}. Train a model first (`tollgate train`)."
+                )
+            with file.open("rb") as database:
+                if database.read(len(_SQLITE_MAGIC)) != _SQLITE_MAGIC:
+                    raise RegistryUnavailable(f"{file} is no SQLite database, so it is no registry.")
+        return MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
+
+
+@contextmanager
+def talking_to_mlflow(tracking_uri: str) -> Iterator[None]:
+    """Have MLflow prepared while the block runs, and turn what it raises into RegistryUnavailable.
+
+    It must be entered before MLflow is imported, because MLflow reads some of its settings then.
+    """
+    for name, value in _MLFLOW_DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        reason = re.sub(r"//[^/@\s]*@", "//", str(error).splitlines()[0])
+        raise RegistryUnavailable(
+            f"The registry at {without_password(tracking_uri)} failed or did not answer: {reason}"
+        ) from error
+
+
+def without_password(tracking_uri: str) -> str:
+    """Return a tracking address without user and password, for messages.
+
+    >>> without_password("http://ada:secret@mlflow:5000")
+    'http://mlflow:5000'
+    """
+    scheme, separator, rest = tracking_uri.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
+
+
+def _registered(version: "ModelVersion") -> RegisteredVersion:
+    return RegisteredVersion(version.name, str(version.version), version.run_id or "", dict(version.tags))

@@ -1,0 +1,79 @@
+"""What a training run leaves: a report to read, and the same as data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from training.fit import FitFacts
+from training.metrics import ScoreMetrics
+from training.registry import RegisteredVersion
+from training.split import PartCounts, Split
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingReport:
+    """What a training run did.
+
+    Attributes:
+        version: what was registered; alias: what names it now, None when it was not promoted.
+        split: the periods; counts: part of the split ("train", "validation", "test") to its rows.
+        metrics: "lr", "xgb", "ensemble" to metrics on the test period.
+        best_f1_threshold: of the ensemble on the validation period; a hint, the bundle keeps its thresholds.
+        facts: how the fit went.
+        durations_s: step to seconds.
+    """
+
+    version: RegisteredVersion
+    alias: str | None
+    split: Split
+    counts: Mapping[str, PartCounts]
+    metrics: Mapping[str, ScoreMetrics]
+    best_f1_threshold: float
+    facts: FitFacts
+    durations_s: Mapping[str, float]
+
+    def __rich__(self) -> RenderableType:
+        """Return the report as tables and sentences."""
+        alias = f", now {self.alias!r}" if self.alias else ", not promoted"
+        steps = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in self.durations_s.items())
+        logistic = f"{self.facts.lr_iterations} Newton steps"
+        if not self.facts.lr_converged:
+            logistic += " WITHOUT convergence"
+        return Group(
+            self._periods(),
+            self._scores(),
+            f"Logistic regression: {logistic}; boosted trees: {self.facts.xgb_rounds}.",
+            f"Highest F1 on the validation period at an ensemble threshold of {self.best_f1_threshold:.2f}.",
+            f"Took {sum(self.durations_s.values()):.0f} s: {steps}.",
+            f"Registered as version {self.version.version} of {self.version.name!r}{alias}.",
+        )
+
+    def _periods(self) -> Table:
+        table = Table("period", "from", "until", title="Split in time", title_justify="left")
+        for column in ("labelled rows", "frauds", "no label"):
+            table.add_column(column, justify="right")
+        for name, period in self.split.periods().items():
+            part = self.counts.get(name)
+            cells = (f"{part.labelled:,}", f"{part.frauds:,}", f"{part.unlabelled:,}") if part else ()
+            label = name.replace("_", "-")
+            table.add_row(label, f"{period.since:%Y-%m-%d}", f"{period.until:%Y-%m-%d}", *cells)
+        return table
+
+    def _scores(self) -> Table:
+        threshold = self.metrics["ensemble"].threshold
+        table = Table("score", title=f"Test period (threshold {threshold:g})", title_justify="left")
+        columns = {
+            "ROC AUC": "roc_auc",
+            "AP": "average_precision",
+            "precision": "precision",
+            "recall": "recall",
+            "F1": "f1",
+            "Brier": "brier",
+        }
+        for column in columns:
+            table.add_column(column, justify="right")
+        for name, metrics in self.metrics.items():
+            table.add_row(name, *(f"{getattr(metrics, attribute):.4f}" for attribute in columns.values()))
+        return table

@@ -1,0 +1,204 @@
+"""Train: from a history to a registered bundle, one step after the other."""
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from rich.progress import Progress, TaskID
+
+from features.definitions import FEATURE_NAMES, fingerprint
+from training.bundle import Bundle, Manifest, Period, Thresholds
+from training.evaluate import score_rows
+from training.experiment import log_run, open_experiment
+from training.feature_rows import labelled_rows, rows_within, to_matrix
+from training.fit import FitFacts, FitParameters, fit
+from training.local_ray import local_ray
+from training.metrics import ScoreMetrics
+from training.progress import progress_bar
+from training.registry import CHAMPION, MODEL_NAME, RegisteredVersion, Registry
+from training.report import TrainingReport
+from training.split import PartCounts, Split, count_days, count_part, split_in_time
+
+DEFAULT_PARAMETERS: Final = FitParameters()
+DEFAULT_THRESHOLDS: Final = Thresholds()
+STEPS: Final = ("split", "features", "fit", "evaluate", "register")
+SAMPLE_ROWS: Final = 1_000
+"""Rows that MLflow reads the signature from."""
+
+
+def train(
+    history: Path,
+    *,
+    tracking_uri: str,
+    model_name: str = MODEL_NAME,
+    alias: str = CHAMPION,
+    promote: bool = True,
+    workers: int = 2,
+    since: date | None = None,
+    until: date | None = None,
+    validation_days: int | None = None,
+    test_days: int | None = None,
+    parameters: FitParameters = DEFAULT_PARAMETERS,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
+    ray_address: str | None = None,
+    storage: Path | None = None,
+    show_progress: bool = True,
+) -> TrainingReport:
+    """Fit both models on a history, evaluate them on its last days, register the bundle, and promote it.
+
+    Args:
+        history: a history folder (:mod:`training.history_files`).
+        tracking_uri: MLflow's address: ``http(s)://`` or ``sqlite:///``.
+        alias: what names the new version if ``promote``.
+        workers: Ray Train workers.
+        since, until, validation_days, test_days: bounds of the split (:func:`training.split.split_in_time`).
+        ray_address: a running cluster; None: a private Ray on this machine, gone at the end.
+        storage: folder for Ray Train's checkpoint that every node can write; None: a temporary one here.
+        show_progress: draw the steps on stderr.
+
+    Raises:
+        InvalidHistory: the history cannot be read, or is too short or has too few frauds to be split.
+        RegistryUnavailable: MLflow does not answer; asked before anything is computed.
+    """
+    with _Steps.shown(show=show_progress) as steps:
+        with steps.step("split"):
+            experiment = open_experiment(tracking_uri)
+            days = count_days(history)
+            split = split_in_time(
+                days, since=since, until=until, validation_days=validation_days, test_days=test_days
+            )
+            parts = ("train", "validation", "test")
+            counts = {part: count_part(days, getattr(split, part)) for part in parts}
+        with local_ray(ray_address):
+            with steps.step("features"):
+                whole = Period(since=split.train.since, until=split.test.until)
+                rows = labelled_rows(history, whole)
+            with steps.step("fit"):
+                train_rows, validation_rows = rows_within(rows, split.train), rows_within(rows, split.validation)
+                fitted = fit(train_rows, validation_rows, workers=workers, parameters=parameters, storage=storage)
+            with steps.step("evaluate"):
+                manifest = _manifest(split, counts["train"], thresholds, history)
+                bundle = Bundle(manifest, fitted.lr, fitted.xgb)
+                metrics = score_rows(bundle, rows_within(rows, split.test)).metrics(thresholds.fraud)
+                best_f1 = score_rows(bundle, validation_rows).best_f1_threshold()
+                sample = to_matrix(rows.take_batch(SAMPLE_ROWS, batch_format="pyarrow"))
+        with steps.step("register"):
+            bundle = _with_metrics(bundle, metrics)
+            run_id = log_run(
+                tracking_uri,
+                experiment,
+                parameters=_flat({"workers": workers, **parameters.model_dump()}),
+                metrics=_logged_metrics(metrics, best_f1, fitted.facts),
+                data=_data(history, split, counts),
+                lr=fitted.lr,
+                xgb=fitted.xgb,
+                sample=sample,
+            )
+            version = _register(Registry(tracking_uri), bundle, run_id, model_name)
+            if promote:
+                Registry(tracking_uri).promote(version.version, alias, model_name)
+    return TrainingReport(
+        version=version,
+        alias=alias if promote else None,
+        split=split,
+        counts=counts,
+        metrics=metrics,
+        best_f1_threshold=best_f1,
+        facts=fitted.facts,
+        durations_s=steps.durations_s,
+    )
+
+
+def _manifest(split: Split, counts: PartCounts, thresholds: Thresholds, history: Path) -> Manifest:
+    return Manifest(
+        feature_fingerprint=fingerprint(),
+        feature_names=FEATURE_NAMES,
+        thresholds=thresholds,
+        training_period=split.train,
+        training_rows=counts.labelled,
+        training_frauds=counts.frauds,
+        created_at=datetime.now(UTC),
+        data=f"history {history.name}",
+    )
+
+
+def _with_metrics(bundle: Bundle, metrics: Mapping[str, ScoreMetrics]) -> Bundle:
+    as_floats = {score: values.as_floats() for score, values in metrics.items()}
+    return replace(bundle, manifest=bundle.manifest.model_copy(update={"metrics": as_floats}))
+
+
+def _register(registry: Registry, bundle: Bundle, run_id: str, name: str) -> RegisteredVersion:
+    manifest = bundle.manifest
+    ensemble = manifest.metrics["ensemble"]
+    tags = {
+        "feature_fingerprint": manifest.feature_fingerprint,
+        "thresholds": manifest.thresholds.model_dump_json(),
+        "ensemble": manifest.ensemble.model_dump_json(),
+        **{f"test_{name}": f"{ensemble[name]:.4f}" for name in ("roc_auc", "average_precision", "brier")},
+    }
+    with tempfile.TemporaryDirectory(prefix="tollgate-bundle-") as folder:
+        bundle.save(Path(folder))
+        return registry.publish(Path(folder), run_id, name, tags)
+
+
+def _logged_metrics(
+    metrics: Mapping[str, ScoreMetrics], best_f1_threshold: float, facts: FitFacts
+) -> dict[str, float]:
+    logged = {
+        f"test_{score}_{name}": value
+        for score, values in metrics.items()
+        for name, value in values.as_floats().items()
+    }
+    logged |= {f"fit_{name}": float(value) for name, value in asdict(facts).items()}
+    return {**logged, "validation_best_f1_threshold": best_f1_threshold}
+
+
+def _data(history: Path, split: Split, counts: Mapping[str, PartCounts]) -> dict[str, Any]:
+    return {
+        "history": str(history),
+        "periods": {name: period.model_dump(mode="json") for name, period in split.periods().items()},
+        "rows": {part: asdict(count) for part, count in counts.items()},
+    }
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested parameters under dotted names, as MLflow wants them.
+
+    >>> _flat({"l2": 1.0, "boosting": {"eta": 0.1}})
+    {'l2': 1.0, 'boosting.eta': 0.1}
+    """
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+@dataclass
+class _Steps:
+    """The steps of a run: drawn while they last, timed for the report."""
+
+    progress: Progress
+    task: TaskID
+    durations_s: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    @contextmanager
+    def shown(cls, *, show: bool) -> Iterator["_Steps"]:
+        with progress_bar(show=show) as progress:
+            yield cls(progress, progress.add_task("Train", total=len(STEPS)))
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        self.progress.update(self.task, description=f"Train: {name}")
+        began = time.perf_counter()
+        yield
+        self.durations_s[name] = time.perf_counter() - began
+        self.progress.advance(self.task)
