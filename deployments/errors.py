@@ -59,6 +59,7 @@ STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
 MAX_FAULTS: Final = 16
 """Faults of one transaction that are listed one by one; it has 12 fields."""
 
+NO_ARRAY: Final = "must be a JSON array of at least one transaction"
 UNEXPECTED: Final = ErrorBody(code="internal", message="an unexpected error; it is logged")
 
 HANDLED: Final = (TollgateError, RayError, RayServeException, TimeoutError, ValidationError)
@@ -119,7 +120,7 @@ def _message(kind: str, message: str) -> str:
     if kind in ("model_type", "model_attributes_type"):
         return "must be an object"
     if kind == "list_type":
-        return "must be a JSON array of at least one transaction"
+        return NO_ARRAY
     return message[:1].lower() + message[1:]
 
 

@@ -12,7 +12,7 @@ from pydantic_core import from_json, to_json
 
 from deployments.batcher import MicroBatcher
 from deployments.decision import Decisions
-from deployments.errors import HANDLED, UNEXPECTED, ErrorBody, describe
+from deployments.errors import HANDLED, NO_ARRAY, UNEXPECTED, ErrorBody, describe
 from deployments.hot_route import Answer
 from deployments.responses import error_json, prediction
 from deployments.settings import IngressSettings
@@ -25,8 +25,10 @@ MAX_FIELDS: Final = 64
 """Fields of an object that is validated at all: a megabyte of unknown ones would take seconds."""
 LARGE_BYTES: Final = 64 * 1024
 """Size from which a single transaction is looked at before it is validated; a good one has 200 bytes."""
+LARGE_BATCH_BYTES: Final = 256 * 1024
+"""Size from which a batch is validated item by item, as a faulty one is: more than 1,000 usual transactions."""
 ITEMS_A_TURN: Final = 64
-"""Faulty batches are checked item by item, and this many at a time, so that other requests go on meanwhile."""
+"""Items that are validated one by one before other requests have their turn."""
 
 Decide = Callable[[TransactionBatch, bool], Awaitable[Decisions]]
 """From a batch, and whether its features are wanted, to its decisions."""
@@ -108,26 +110,32 @@ class Scoring:
         return self._one.validate_json(body)
 
     async def _parse_many(self, body: bytes) -> list[Any]:
-        """Return each item, or what is wrong with it; the good case is two passes in compiled code."""
-        values = _json(body)
-        if values is None:
-            values = self._many.validate_json(body)  # Says where the JSON is broken.
-        if not isinstance(values, list) or not values:
-            raise InvalidTransaction("body", "must be a JSON array of at least one transaction")
-        if len(values) > self._settings.max_items:
-            raise InvalidTransaction(
-                "body", f"must hold at most {self._settings.max_items} transactions, not {len(values)}"
-            )
-        if all(type(value) is dict and len(value) <= MAX_FIELDS for value in values):
+        """Return each item, or what is wrong with it; the good case is one pass in compiled code."""
+        if len(body) <= LARGE_BATCH_BYTES:
             try:
-                return self._many.validate_python(values)
+                transactions = self._many.validate_json(body)
             except ValidationError:
-                pass  # Some items are faulty; found out below, one by one.
+                pass  # What is wrong, and with which items, is found out below.
+            else:
+                self._check_count(len(transactions))
+                return transactions
+        values = _json(body)
+        if not isinstance(values, list):
+            self._many.validate_json(body)  # Raises, and says what the body is instead.
+        self._check_count(len(values))
         items: list[Any] = []
         for at in range(0, len(values), ITEMS_A_TURN):
             items += [self._transaction_or_error(value) for value in values[at : at + ITEMS_A_TURN]]
             await asyncio.sleep(0)
         return items
+
+    def _check_count(self, count: int) -> None:
+        if count == 0:
+            raise InvalidTransaction("body", NO_ARRAY)
+        if count > self._settings.max_items:
+            raise InvalidTransaction(
+                "body", f"must hold at most {self._settings.max_items} transactions, not {count}"
+            )
 
     def _transaction_or_error(self, value: Any) -> Transaction | ErrorBody:
         try:

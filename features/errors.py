@@ -9,6 +9,8 @@ TollgateError
 +-- RegistryUnavailable    the model registry cannot be reached, or lacks the alias asked for
 +-- Overloaded             the queue is full; the caller may retry after a pause
 +-- DeadlineExceeded       the time of a queued transaction was over before it was computed
++-- ServiceUnavailable     a client of the live service got no answer (training.scoring_client)
++-- ReplayRefused          a replay cannot be compared (training.replay)
 +-- ClusterError           the one-machine launcher cannot go on; says what to do
 """
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-from features.transaction import NO_PLACE, TransactionBatch
+from features.transaction import NO_PLACE, Int64s, TransactionBatch
 
 HISTORY_SCHEMA: Final = pa.schema(
     [
@@ -42,13 +42,6 @@ def history_to_batch(table: pa.Table) -> TransactionBatch:
         column: list[str | None] = table.column(name).to_pylist()
         return column
 
-    def coordinates(name: str) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-        degrees = pc.fill_null(table.column(name), np.nan).to_numpy()
-        udeg = np.full(len(degrees), NO_PLACE, np.int32)
-        known = ~np.isnan(degrees)
-        udeg[known] = np.rint(degrees[known] * 1e6).astype(np.int32)
-        return udeg
-
     return TransactionBatch(
         transaction_id=table.column("transaction_id").to_pylist(),
         event_time_ms=table.column("event_time").cast(pa.int64()).to_numpy(),
@@ -56,10 +49,19 @@ def history_to_batch(table: pa.Table) -> TransactionBatch:
         customer_id=table.column("customer_id").to_pylist(),
         merchant_id=words("merchant_id"),
         device_id=words("device_id"),
-        lat_udeg=coordinates("lat"),
-        long_udeg=coordinates("long"),
+        lat_udeg=coordinates_udeg(table, "lat").astype(np.int32),
+        long_udeg=coordinates_udeg(table, "long").astype(np.int32),
         currency=words("currency"),
         merchant_category=words("merchant_category"),
         transaction_type=words("transaction_type"),
         geo_location=words("geo_location"),
     )
+
+
+def coordinates_udeg(history: pa.Table, name: str) -> Int64s:
+    """Return a coordinate column in integer micro-degrees (n,) int64, ``NO_PLACE`` where it is null."""
+    degrees = pc.fill_null(history.column(name), np.nan).to_numpy()
+    known = ~np.isnan(degrees)
+    udeg = np.full(len(degrees), NO_PLACE, np.int64)
+    udeg[known] = np.rint(degrees[known] * 1e6)
+    return udeg

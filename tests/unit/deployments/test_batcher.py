@@ -199,6 +199,16 @@ async def test_who_waits_too_long_is_told_so_although_no_slot_becomes_free(clock
     assert own(running) == [0]
 
 
+async def test_whose_time_passed_while_the_loop_was_busy_is_not_computed(clock: list[float]) -> None:
+    processor = Processor()
+    caller = call(batcher(processor), [1], max_wait_s=1.0)
+    await asyncio.sleep(0)
+    clock[0] += 2
+    await settle()
+    assert isinstance(caller.exception(), DeadlineExceeded)
+    assert processor.begun == []
+
+
 async def test_a_shorter_wait_behind_a_longer_one_ends_first(clock: list[float]) -> None:
     processor = Processor()
     batches = batcher(processor)

@@ -126,6 +126,7 @@ def test_every_word_of_a_transaction_can_be_asked_for(word: str) -> None:
         "1 + -(amount / count_last_1h) != 0",
         "amount > 0 and amount / count_last_1h != 3",
         "not (amount > 0 and amount / count_last_1h > 3)",
+        "not (amount < 0 or amount / count_last_1h > 3)",
         "(amount / count_last_1h > 3) + 1 > 0",
     ],
 )

@@ -12,7 +12,7 @@ from ray.exceptions import ActorDiedError, RayTaskError
 
 from deployments.hot_route import Answer
 from deployments.responses import BatchResponse, Prediction
-from deployments.scoring import Scoring
+from deployments.scoring import LARGE_BATCH_BYTES, Scoring
 from deployments.settings import BatchSettings, IngressSettings
 from features.definitions import FEATURE_NAMES
 from tests.unit.deployments.graph import Graph
@@ -184,6 +184,11 @@ async def test_an_item_that_breaks_the_contract_harms_no_neighbour(body: bytes, 
     assert graph.seen == [["before", "after"]]
 
 
+async def test_a_megabyte_of_unknown_fields_is_not_even_validated() -> None:
+    error = error_of(await scoring(Graph()).predict(encode({f"x{n}": n for n in range(100_000)}), b""), 422)
+    assert error["message"] == "body: has 100000 fields; a transaction has far fewer"
+
+
 BROKEN = {
     "empty": b"",
     "blank": b" ",
@@ -222,6 +227,15 @@ async def test_too_many_items_are_refused_as_a_whole_and_at_once(items: str) -> 
     error = error_of(await scoring(graph, max_items=3).predict_batch(f"[{items}]".encode(), b""), 422)
     assert fields_of(error) == ["body"]
     assert "at most 3" in error["message"]
+
+
+async def test_a_large_batch_is_answered_like_a_small_one() -> None:
+    items = [good(transaction_id=f"t{n}", amount=n + 1) for n in range(2000)]
+    assert len(encode(items)) > LARGE_BATCH_BYTES // 2
+    large = json.loads((await scoring(Graph()).predict_batch(encode(items * 2), b"")).body)
+    small = json.loads((await scoring(Graph()).predict_batch(encode(items), b"")).body)
+    assert large["decided"] == 4000
+    assert large["results"][:2000] == small["results"]
 
 
 async def test_as_many_items_as_the_bound_are_taken() -> None:
