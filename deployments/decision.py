@@ -72,8 +72,10 @@ def ensemble(lr: Scores, xgb: Scores, weights: Weights) -> Scores:
     w_lr = np.where(np.isnan(lr), 0.0, weights.lr)
     w_xgb = np.where(np.isnan(xgb), 0.0, weights.xgb)
     total = w_lr + w_xgb
-    weighted = w_lr * np.nan_to_num(lr) + w_xgb * np.nan_to_num(xgb)
-    mean = np.divide(weighted, total, out=np.full(len(lr), np.nan), where=total > 0)
+    # The shares first: the product of a tiny weight and a score would lose the score.
+    share_lr = np.divide(w_lr, total, out=np.zeros(len(lr)), where=total > 0)
+    share_xgb = np.divide(w_xgb, total, out=np.zeros(len(lr)), where=total > 0)
+    mean = np.minimum(share_lr * np.nan_to_num(lr) + share_xgb * np.nan_to_num(xgb), 1.0)
     # Where the only model that answered has weight 0, its score is still better than none.
     only = np.where(np.isnan(lr), xgb, lr)
     return np.where(total > 0, mean, only)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from deployments.live_settings import LiveSettings
 from deployments.settings import StoreSettings
 from deployments.status import Status, Uptime
 from features.definitions import AGGREGATE_COLUMNS, NO_TIME
@@ -33,20 +34,17 @@ class Features:
     """
 
     def __init__(self, redis_url: str) -> None:
-        self._url = redis_url
-        self._store: AsyncOnlineStore | None = None
+        self._settings = LiveSettings(StoreSettings)
+        self._store = AsyncOnlineStore(redis_url)
         self._uptime = Uptime()
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take the bound on the store's answers (:class:`StoreSettings`)."""
-        settings = StoreSettings.model_validate(user_config)
-        old, self._store = self._store, AsyncOnlineStore(self._url, settings.timeout_ms / 1000)
-        if old is not None:
-            await old.close()
+        if self._settings.take(user_config):
+            self._store.timeout_s = self._settings.value.timeout_ms / 1000
 
     async def observe(self, batch: TransactionBatch) -> FeatureReply:
         """Return the features of a batch as of each transaction, and count the batch."""
-        assert self._store is not None
         try:
             return FeatureReply(feature_matrix(await self._store.observe(batch)), True)
         except OnlineStoreUnavailable as error:
@@ -55,12 +53,11 @@ class Features:
 
     async def status(self) -> Status:
         """Return whether the store answers."""
-        assert self._store is not None
         try:
             await self._store.ping()
         except OnlineStoreUnavailable as error:
-            return self._uptime.status(False, str(error))
-        return self._uptime.status(True, "the store answers")
+            return self._uptime.status(False, str(error), self._settings.problem)
+        return self._uptime.status(True, "the store answers", self._settings.problem)
 
 
 def without_history(batch: TransactionBatch) -> dict[str, Int64s]:

@@ -6,25 +6,42 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
+from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from deployments.decision import Decisions
-from deployments.errors import HANDLED, ErrorBody, ErrorResponse, describe
+from deployments.errors import ErrorBody, ErrorResponse, describe
 from deployments.hot_route import Answer, Answerer, BodyTooLarge, HotRoute, read_body, too_large
-from deployments.responses import EXAMPLE_REQUEST, EXAMPLE_RESPONSE, BatchResponse, Prediction
+from deployments.live_settings import LiveSettings
+from deployments.responses import (
+    EXAMPLE_BATCH_RESPONSE,
+    EXAMPLE_MODEL,
+    EXAMPLE_REQUEST,
+    EXAMPLE_RESPONSE,
+    EXAMPLE_STATUS,
+    BatchResponse,
+    Prediction,
+    error_json,
+)
 from deployments.router import light, settled
 from deployments.scoring import Scoring
 from deployments.settings import IngressSettings
 from deployments.status import Status, Uptime, no_answer
+from features.errors import TollgateError
 from features.transaction import Transaction, TransactionBatch
 
+_SERVER_ERRORS: dict[int | str, dict[str, Any]] = {
+    500: {"model": ErrorResponse, "description": "A defect; it is logged."},
+    503: {"model": ErrorResponse, "description": "Overloaded or unavailable; retry after the pause named."},
+}
 _ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorResponse, "description": "The body is not JSON."},
     413: {"model": ErrorResponse, "description": "The body is too large."},
     422: {"model": ErrorResponse, "description": "A field breaks the contract; details name it."},
-    503: {"model": ErrorResponse, "description": "Overloaded or unavailable; retry after the pause named."},
+    **_SERVER_ERRORS,
 }
 _INCLUDE: dict[str, Any] = {
     "name": "include",
@@ -40,12 +57,14 @@ class Ingress:
 
     def __init__(self, router: DeploymentHandle[Any]) -> None:
         self._router = light(router)
+        self._settings = LiveSettings(IngressSettings)
         self._scoring = Scoring(self._decide, IngressSettings())
         self._uptime = Uptime()
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take new bounds in place (:class:`IngressSettings`)."""
-        self._scoring.reconfigure(IngressSettings.model_validate(user_config))
+        if self._settings.take(user_config):
+            self._scoring.reconfigure(self._settings.value)
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """Return the application; Serve calls it once, in the replica."""
@@ -61,7 +80,7 @@ class Ingress:
         return decisions
 
     async def _statuses(self) -> dict[str, Status]:
-        own = self._uptime.status(True, "answers")
+        own = self._uptime.status(True, "answers", self._settings.problem)
         [parts] = await settled(asyncio.wait_for(self._router.status.remote(), 3))
         if isinstance(parts, BaseException):
             parts = {"router": no_answer(parts)}
@@ -73,15 +92,20 @@ class Ingress:
             body = await read_body(request.receive, limit)
         except BodyTooLarge:
             return _response(too_large(limit))
-        return _response(await answer(body or b"", request.scope["query_string"]))
+        if body is None:
+            return Response(status_code=499)  # The client went away; nobody reads this.
+        return _response(await answer(body, request.scope["query_string"]))
 
     def _fastapi(self) -> FastAPI:
         api = FastAPI(
             title="Tollgate",
             version=version("tollgate"),
             description="Decides, for every payment and before the money moves: APPROVE, REVIEW or BLOCK.",
+            redirect_slashes=False,
         )
         api.add_exception_handler(HTTPException, _http_error)
+        for kind in (Exception, TollgateError, RayError, RayServeException, TimeoutError):
+            api.add_exception_handler(kind, _error)
 
         @api.post(
             "/predict",
@@ -98,7 +122,13 @@ class Ingress:
         @api.post(
             "/predict/batch",
             summary="Decide many transactions, in their order",
-            responses={200: {"model": BatchResponse}, **_ERRORS},
+            responses={
+                200: {
+                    "model": BatchResponse,
+                    "content": {"application/json": {"example": EXAMPLE_BATCH_RESPONSE}},
+                },
+                **_ERRORS,
+            },
             openapi_extra={
                 "requestBody": _body({"type": "array", "items": _schema()}, [EXAMPLE_REQUEST]),
                 "parameters": [_INCLUDE],
@@ -107,23 +137,30 @@ class Ingress:
         async def predict_batch(request: Request) -> Response:
             return await self._respond(request, self._scoring.predict_batch)
 
-        @api.get("/health", summary="Liveness of this replica")
+        @api.get("/health", summary="Liveness of this replica", responses=_example({"status": "alive"}))
         async def health() -> dict[str, str]:
             return {"status": "alive"}
 
-        @api.get("/ready", summary="Readiness, each dependency by name")
+        @api.get(
+            "/ready",
+            summary="Readiness, each dependency by name",
+            responses={
+                **_example({"ready": True, "dependencies": {"features": EXAMPLE_STATUS}}),
+                503: {"description": "A dependency does not serve; the same shape."},
+            },
+        )
         async def ready() -> JSONResponse:
             statuses = await self._statuses()
             is_ready = all(status["ok"] for status in statuses.values())
             return JSONResponse({"ready": is_ready, "dependencies": statuses}, 200 if is_ready else 503)
 
-        @api.get("/model", summary="The served bundle: version, metrics, fingerprint, features", responses=_ERRORS)
+        @api.get(
+            "/model",
+            summary="The served bundle and the policy over it",
+            responses={**_example(EXAMPLE_MODEL), **_SERVER_ERRORS},
+        )
         async def model() -> JSONResponse:
-            try:
-                return JSONResponse(await self._router.model.remote())
-            except HANDLED as error:
-                status, body = describe(error)
-                return JSONResponse({"error": body.model_dump()}, status)
+            return JSONResponse(await self._router.model.remote())
 
         return api
 
@@ -134,6 +171,10 @@ def _schema() -> dict[str, Any]:
 
 def _body(schema: dict[str, Any], example: Any) -> dict[str, Any]:
     return {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
+
+
+def _example(example: Any) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {"application/json": {"example": example}}}}
 
 
 def _response(answer: Answer) -> Response:
@@ -147,3 +188,9 @@ async def _http_error(_: Request, error: Exception) -> Response:
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
     body = ErrorBody(code=code, message=str(error.detail))
     return JSONResponse({"error": body.model_dump()}, error.status_code, headers=dict(error.headers or {}))
+
+
+async def _error(_: Request, error: Exception) -> Response:
+    """Answer what a route raised in the one error shape; Starlette logs what is a defect."""
+    status, body = describe(error)
+    return _response(Answer(status, error_json(body)))

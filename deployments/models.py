@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from deployments.decision import Scores
+from deployments.live_settings import LiveSettings
 from deployments.served_bundle import ServedBundle
 from deployments.settings import ModelSettings
 from deployments.status import Status, Uptime
@@ -24,17 +25,19 @@ class ModelReplica:
     """What both deployments share: a bundle, reloaded when ``user_config`` names another."""
 
     def __init__(self, tracking_uri: str) -> None:
+        self._settings = LiveSettings(ModelSettings)
         self._served = ServedBundle(tracking_uri)
         self._uptime = Uptime()
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Serve the bundle that ``user_config`` names (:class:`ModelSettings`)."""
-        await self._served.load(ModelSettings.model_validate(user_config).model)
+        if self._settings.take(user_config):
+            await self._served.load(self._settings.value.model)
 
     async def status(self) -> Status:
-        """Return the version in service, or why a newer one was refused."""
+        """Return the version in service, and why a newer one was refused."""
         served = self._served
-        return self._uptime.status(not served.problem, served.problem or f"version {served.version}")
+        return self._uptime.status(True, f"version {served.version}", self._settings.problem or served.problem)
 
 
 class LogisticRegression(ModelReplica):

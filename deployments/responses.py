@@ -92,6 +92,42 @@ EXAMPLE_RESPONSE: Final[dict[str, Any]] = {
     "degraded": [],
 }
 
+EXAMPLE_BATCH_RESPONSE: Final[dict[str, Any]] = {
+    "decided": 1,
+    "failed": 1,
+    "results": [
+        {"index": 0, **EXAMPLE_RESPONSE},
+        {
+            "index": 1,
+            "error": {
+                "code": "invalid_transaction",
+                "message": "amount: input should be greater than 0",
+                "details": [{"field": "amount", "message": "input should be greater than 0"}],
+            },
+        },
+    ],
+}
+
+EXAMPLE_STATUS: Final[dict[str, Any]] = {
+    "ok": True,
+    "detail": "the store answers",
+    "problem": "",
+    "replica": "sisgen8z",
+    "uptime_s": 31.4,
+}
+
+EXAMPLE_MODEL: Final[dict[str, Any]] = {
+    "name": "tollgate",
+    "alias": "champion",
+    "version": "1",
+    "fingerprint": "f7d669125e90b3a9",
+    "bundle": {
+        "feature_names": ["amount", "hour_of_day"],
+        "metrics": {"ensemble": {"roc_auc": 0.9, "average_precision": 0.7}},
+    },
+    "policy": {"weights": {"lr": 0.5, "xgb": 0.5}, "thresholds": {"block": 0.9, "review": 0.5, "fraud": 0.5}},
+}
+
 
 def prediction(
     batch: TransactionBatch, decisions: Decisions, row: int, assigned: bool, include_features: bool

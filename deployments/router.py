@@ -3,14 +3,17 @@
 import asyncio
 import logging
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 from ray.serve.handle import DeploymentHandle
 
 from deployments.decision import Decision, Decisions, Scores, decide
 from deployments.explanation import explain
 from deployments.features import FeatureReply, without_history
+from deployments.live_settings import LiveSettings
 from deployments.models import ModelScores
 from deployments.rules import CompiledRule, compile_rules
 from deployments.served_bundle import ServedBundle
@@ -22,6 +25,16 @@ from features.formulas import Matrix, feature_matrix
 from features.transaction import TransactionBatch
 
 logger = logging.getLogger("ray.serve")
+
+
+@dataclass(frozen=True, slots=True)
+class ActivePolicy:
+    """What a batch is decided by, from its first hop to its last: a change waits for the next batch."""
+
+    settings: PolicySettings
+    rules: tuple[CompiledRule, ...]
+    weights: Weights
+    thresholds: Thresholds
 
 
 class Router:
@@ -38,50 +51,58 @@ class Router:
         self._lr = light(lr)
         self._xgb = light(xgb)
         self._served = ServedBundle(tracking_uri)
-        self._policy: PolicySettings | None = None
-        self._rules: tuple[CompiledRule, ...] = ()
-        self._policy_problem = ""
+        self._settings = LiveSettings(PolicySettings)
+        self._active: ActivePolicy | None = None
         self._uptime = Uptime()
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """Take a new policy (:class:`PolicySettings`) in place; a rule that does not compile changes nothing.
+        """Take a new policy (:class:`PolicySettings`) in place; one that is not valid changes nothing.
 
         Raises:
-            InvalidRule: in the first policy; later the old policy stays and GET /ready says why.
+            InvalidRule, ValidationError, BundleRefused, RegistryUnavailable: in the first policy; later the
+                old one stays, and GET /ready says why.
         """
-        policy = PolicySettings.model_validate(user_config)
-        await self._served.load(policy.model)
-        try:
-            rules = compile_rules(policy.rules)
-        except InvalidRule as error:
-            if self._policy is None:
-                raise
-            self._policy_problem = f"the new policy was not taken, the old one stays: {error}"
-            logger.error(self._policy_problem)
+        if not self._settings.take(user_config):
             return
-        self._policy, self._rules, self._policy_problem = policy, rules, ""
+        settings = self._settings.value
+        try:
+            rules = compile_rules(settings.rules)
+            await self._served.load(settings.model)
+            manifest = self._served.bundle.manifest
+            weights = settings.weights or Weights(**manifest.ensemble.model_dump())
+            thresholds = settings.thresholds or Thresholds(**manifest.thresholds.model_dump())
+        except (InvalidRule, ValidationError) as error:
+            self._settings.refuse(str(error))
+            if self._active is None:
+                raise
+            return
+        self._active = ActivePolicy(settings, rules, weights, thresholds)
 
     async def decide(self, batch: TransactionBatch, include_features: bool) -> Decisions:
         """Return the decisions of a batch, in its order; with the feature matrix when asked for."""
-        assert self._policy is not None
+        policy = self._policy()
         degraded: list[str] = []
         matrix = await self._matrix(batch, degraded)
         lr, xgb, version = await self._scores(matrix, degraded)
         decisions = decide(
             lr,
             xgb,
-            self._weights(),
-            self._thresholds(),
-            self._rules,
+            policy.weights,
+            policy.thresholds,
+            policy.rules,
             matrix,
             batch,
             version,
             tuple(degraded),
         )
-        await self._explain(decisions, matrix)
+        await self._explain(decisions, matrix, policy)
         if include_features:
             decisions.features = matrix
         return decisions
+
+    def _policy(self) -> ActivePolicy:
+        assert self._active is not None  # Serve configures a replica before it gets requests.
+        return self._active
 
     async def _matrix(self, batch: TransactionBatch, degraded: list[str]) -> Matrix:
         [reply] = await settled(self._features.observe.remote(batch))
@@ -110,39 +131,26 @@ class Router:
             degraded.append("model_version")
         return columns[0], columns[1], "+".join(sorted(set(versions)))
 
-    def _weights(self) -> Weights:
-        assert self._policy is not None
-        return self._policy.weights or Weights(**self._served.bundle.manifest.ensemble.model_dump())
-
-    def _thresholds(self) -> Thresholds:
-        assert self._policy is not None
-        return self._policy.thresholds or Thresholds(**self._served.bundle.manifest.thresholds.model_dump())
-
-    async def _explain(self, decisions: Decisions, matrix: Matrix) -> None:
+    async def _explain(self, decisions: Decisions, matrix: Matrix, policy: ActivePolicy) -> None:
         """Give reasons to every row that is not approved; the models are asked for those rows alone."""
-        assert self._policy is not None
         rows = np.flatnonzero(decisions.decision != Decision.APPROVE)
         if not len(rows):
             return
         values = matrix[rows]
-        weights = self._weights()
         replies = await settled(self._lr.contributions.remote(values), self._xgb.contributions.remote(values))
         total = np.zeros_like(values)
-        for name, weight, reply in zip(("lr", "xgb"), (weights.lr, weights.xgb), replies, strict=True):
+        weights = (policy.weights.lr, policy.weights.xgb)
+        for name, weight, reply in zip(("lr", "xgb"), weights, replies, strict=True):
             if isinstance(reply, np.ndarray):
                 total += weight * reply
             elif name not in decisions.degraded:
                 _log_failure(name, reply)
                 decisions.degraded = (*decisions.degraded, f"explanation_{name}")
-        by_id = {rule.id: rule for rule in self._rules}
+        by_id = {rule.id: rule for rule in policy.rules}
+        limit = policy.settings.max_reasons
         for position, row in enumerate(rows.tolist()):
-            decisions.reasons[row] = explain(
-                decisions.rules.get(row, []),
-                by_id,
-                total[position],
-                values[position],
-                self._policy.max_reasons,
-            )
+            fired = decisions.rules.get(row, [])
+            decisions.reasons[row] = explain(fired, by_id, total[position], values[position], limit)
 
     async def status(self) -> dict[str, Status]:
         """Return the status of the router and of each part behind it, by name."""
@@ -152,20 +160,24 @@ class Router:
         statuses: dict[str, Status] = {}
         for name, reply in zip(names, replies, strict=True):
             statuses[name] = no_answer(reply) if isinstance(reply, BaseException) else reply
-        problem = self._policy_problem or self._served.problem
-        statuses["router"] = self._uptime.status(not problem, problem or f"version {self._served.version}")
+        problem = self._settings.problem or self._served.problem
+        statuses["router"] = self._uptime.status(True, f"version {self._served.version}", problem)
         return statuses
 
     async def model(self) -> dict[str, Any]:
         """Return what GET /model shows: the served version, its manifest, and the policy over it."""
-        assert self._policy is not None
+        policy = self._policy()
         return {
-            "name": self._policy.model.name,
-            "alias": self._policy.model.alias,
+            "name": policy.settings.model.name,
+            "alias": policy.settings.model.alias,
             "version": self._served.version,
             "fingerprint": fingerprint(),
             "bundle": self._served.bundle.manifest.model_dump(mode="json"),
-            "policy": self._policy.model_dump(mode="json"),
+            "policy": {
+                **policy.settings.model_dump(mode="json"),
+                "weights": policy.weights.model_dump(),
+                "thresholds": policy.thresholds.model_dump(),
+            },
         }
 
 

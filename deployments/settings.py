@@ -14,7 +14,7 @@ Action = Literal["REVIEW", "BLOCK"]
 class Settings(BaseModel):
     """The common ground: unknown keys are errors, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class AppArgs(Settings):

@@ -7,10 +7,15 @@ from ray import serve
 
 
 class Status(TypedDict):
-    """State of one dependency, as seen by one of its replicas."""
+    """State of one dependency, as seen by one of its replicas.
+
+    ``ok`` says whether it serves; ``problem`` what an operator should see to, although it may serve well, such
+    as a new configuration or bundle that was refused.
+    """
 
     ok: bool
     detail: str
+    problem: str
     replica: str
     uptime_s: float
 
@@ -21,12 +26,17 @@ class Uptime:
     def __init__(self) -> None:
         self._began = time.monotonic()
 
-    def status(self, ok: bool, detail: str) -> Status:
-        """Return the status of this replica; ``detail`` says what is served, or what is wrong."""
-        replica = serve.get_replica_context().replica_id.unique_id
-        return Status(ok=ok, detail=detail, replica=replica, uptime_s=round(time.monotonic() - self._began, 1))
+    def status(self, ok: bool, detail: str, problem: str = "") -> Status:
+        """Return the status of this replica; ``detail`` says what is served, or why nothing is."""
+        return Status(
+            ok=ok,
+            detail=detail,
+            problem=problem,
+            replica=serve.get_replica_context().replica_id.unique_id,
+            uptime_s=round(time.monotonic() - self._began, 1),
+        )
 
 
 def no_answer(error: BaseException) -> Status:
     """Return the status of a part that did not answer."""
-    return Status(ok=False, detail=f"no answer: {type(error).__name__}", replica="", uptime_s=0.0)
+    return Status(ok=False, detail=f"no answer: {type(error).__name__}", problem="", replica="", uptime_s=0.0)

@@ -5,7 +5,8 @@ bytes that it returns into aggregates (:mod:`features.windows`). Two stores shar
 blocks (backfill, replay, tests), :class:`AsyncOnlineStore` serves.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final, cast
@@ -155,16 +156,17 @@ class AsyncOnlineStore:
 
     Args:
         url: ``redis://...`` or ``rediss://...``.
-        timeout_s: bound on connecting and on each answer, in seconds.
+
+    Attributes:
+        timeout_s: bound on each answer, connecting included, in seconds; may change at any time.
     """
 
-    def __init__(self, url: str, timeout_s: float) -> None:
+    def __init__(self, url: str, timeout_s: float = 1.0) -> None:
+        self.timeout_s = timeout_s
+        # One retry, at once: it mends a connection that the server closed, and is safe (see observe). The
+        # bound on time is ours alone, so that it holds over connecting, retrying and reading together.
         self._client = redis.asyncio.Redis.from_url(
-            url,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            # One retry, at once: it mends a connection that the server closed, and is safe (see observe).
-            retry=Retry(NoBackoff(), 1),
+            url, socket_timeout=None, socket_connect_timeout=None, retry=Retry(NoBackoff(), 1)
         )
         self._prefix = key_prefix()
         self._observe = self._client.register_script(script("online.lua"))
@@ -176,10 +178,7 @@ class AsyncOnlineStore:
             OnlineStoreUnavailable: as :meth:`OnlineStore.observe`.
         """
         request = encode(batch, self._prefix)
-        try:
-            reply = await self._observe(keys=request.keys, args=[b"1", *request.records])
-        except _REFUSED as error:
-            raise OnlineStoreUnavailable(f"the online store did not answer: {error}") from error
+        reply = await self._bounded(self._observe(keys=request.keys, args=[b"1", *request.records]))
         return decode(batch, request, reply)
 
     async def ping(self) -> None:
@@ -188,8 +187,14 @@ class AsyncOnlineStore:
         Raises:
             OnlineStoreUnavailable: it does not.
         """
+        await self._bounded(self._client.ping())
+
+    async def _bounded(self, call: Awaitable[Any]) -> Any:
         try:
-            await self._client.ping()
+            async with asyncio.timeout(self.timeout_s):
+                return await call
+        except TimeoutError as error:
+            raise OnlineStoreUnavailable(f"the online store did not answer within {self.timeout_s} s") from error
         except _REFUSED as error:
             raise OnlineStoreUnavailable(f"the online store did not answer: {error}") from error
 

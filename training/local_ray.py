@@ -29,6 +29,8 @@ def local_ray(address: str | None = None, *, cores: int | None = None) -> Iterat
     if address is not None:
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
     else:
+        # The watcher for machines that a cloud is about to take back: a process that this cluster has no use for.
+        os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
         ray.init(
             address="local",
             num_cpus=cores or len(os.sched_getaffinity(0)),

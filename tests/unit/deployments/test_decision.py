@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from deployments.decision import DECISION_NAMES, Decisions, decide, ensemble
@@ -139,6 +139,7 @@ def test_higher_scores_never_lead_to_a_milder_decision(
 
 
 @given(scores, scores, weights)
+@example(1.0, 0.5, Weights(lr=0, xgb=5e-324))
 def test_the_ensemble_lies_between_the_scores(lr: float, xgb: float, shares: Weights) -> None:
     [probability] = ensemble(np.array([lr]), np.array([xgb]), shares).tolist()
     assert 0 <= probability <= 1
