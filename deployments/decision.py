@@ -13,6 +13,8 @@ from features.formulas import Matrix
 from features.transaction import TransactionBatch
 
 Scores = npt.NDArray[np.float64]
+Fired = list[tuple[CompiledRule, npt.NDArray[np.bool_]]]
+"""Rules that fired, each with the rows (n,) where it did."""
 
 
 class Decision(IntEnum):
@@ -81,30 +83,31 @@ def ensemble(lr: Scores, xgb: Scores, weights: Weights) -> Scores:
     return np.where(total > 0, mean, only)
 
 
+def fired_rules(rules: tuple[CompiledRule, ...], matrix: Matrix, batch: TransactionBatch) -> Fired:
+    """Return the rules that fire anywhere in a batch, each with the rows (n,) bool where it does."""
+    evaluated = ((rule, rule.fires(matrix, batch)) for rule in rules)
+    return [(rule, rows) for rule, rows in evaluated if rows.any()]
+
+
 def decide(
     lr: Scores,
     xgb: Scores,
     weights: Weights,
     thresholds: Thresholds,
-    rules: tuple[CompiledRule, ...],
-    matrix: Matrix,
-    batch: TransactionBatch,
+    fired: Fired,
     model_version: str,
     degraded: tuple[str, ...],
 ) -> Decisions:
-    """Return the decisions of a batch: tiers on the ensemble's probability, raised by the rules that fire."""
+    """Return the decisions of a batch: tiers on the ensemble's probability, raised by the rules that fired."""
     probability = ensemble(lr, xgb, weights)
     # A comparison with NaN is False: without a model, rules alone decide.
     decision = ((probability > thresholds.review).astype(np.int8)) + (probability > thresholds.block)
     is_fraud = probability >= thresholds.fraud
-    fired: dict[int, list[str]] = {}
-    for rule in rules:
-        fires = rule.fires(matrix, batch)
-        if not fires.any():
-            continue
+    ids: dict[int, list[str]] = {}
+    for rule, fires in fired:
         decision = np.where(fires, np.maximum(decision, Decision[rule.action]), decision)
         if rule.action == "BLOCK":
             is_fraud = is_fraud | fires
         for row in np.flatnonzero(fires).tolist():
-            fired.setdefault(row, []).append(rule.id)
-    return Decisions(probability, lr, xgb, decision.astype(np.int8), is_fraud, fired, model_version, degraded)
+            ids.setdefault(row, []).append(rule.id)
+    return Decisions(probability, lr, xgb, decision.astype(np.int8), is_fraud, ids, model_version, degraded)

@@ -57,6 +57,7 @@ class Ingress:
 
     def __init__(self, router: DeploymentHandle[Any]) -> None:
         self._router = light(router)
+        self._decide_batch = self._router.decide  # Bound once: see Router.
         self._settings = LiveSettings(IngressSettings)
         self._scoring = Scoring(self._decide, IngressSettings())
         self._uptime = Uptime()
@@ -76,7 +77,7 @@ class Ingress:
         )
 
     async def _decide(self, batch: TransactionBatch, include_features: bool) -> Decisions:
-        decisions: Decisions = await self._router.decide.remote(batch, include_features)
+        decisions: Decisions = await self._decide_batch.remote(batch, include_features)
         return decisions
 
     async def _statuses(self) -> dict[str, Status]:

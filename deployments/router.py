@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import ValidationError
 from ray.serve.handle import DeploymentHandle
 
-from deployments.decision import Decision, Decisions, Scores, decide
+from deployments.decision import Decision, Decisions, Fired, decide, fired_rules
 from deployments.explanation import explain
 from deployments.features import FeatureReply, without_history
 from deployments.live_settings import LiveSettings
@@ -47,9 +47,10 @@ class Router:
         xgb: DeploymentHandle[Any],
         tracking_uri: str,
     ) -> None:
-        self._features = light(features)
-        self._lr = light(lr)
-        self._xgb = light(xgb)
+        self._parts = {"features": light(features), "lr_model": light(lr), "xgb_model": light(xgb)}
+        # Bound once: the attribute of a handle is a new handle each time.
+        self._observe = self._parts["features"].observe
+        self._score = (self._parts["lr_model"].score, self._parts["xgb_model"].score)
         self._served = ServedBundle(tracking_uri)
         self._settings = LiveSettings(PolicySettings)
         self._active: ActivePolicy | None = None
@@ -83,19 +84,12 @@ class Router:
         policy = self._policy()
         degraded: list[str] = []
         matrix = await self._matrix(batch, degraded)
-        lr, xgb, version = await self._scores(matrix, degraded)
-        decisions = decide(
-            lr,
-            xgb,
-            policy.weights,
-            policy.thresholds,
-            policy.rules,
-            matrix,
-            batch,
-            version,
-            tuple(degraded),
-        )
-        await self._explain(decisions, matrix, policy)
+        fired = fired_rules(policy.rules, matrix, batch)
+        replies = await self._scores(matrix, fired, policy, degraded)
+        lr, xgb = (np.full(len(batch), np.nan) if reply is None else reply.scores for reply in replies)
+        version = "+".join(sorted({reply.version for reply in replies if reply is not None}))
+        decisions = decide(lr, xgb, policy.weights, policy.thresholds, fired, version, tuple(degraded))
+        _explain(decisions, replies, matrix, policy)
         if include_features:
             decisions.features = matrix
         return decisions
@@ -105,7 +99,7 @@ class Router:
         return self._active
 
     async def _matrix(self, batch: TransactionBatch, degraded: list[str]) -> Matrix:
-        [reply] = await settled(self._features.observe.remote(batch))
+        [reply] = await settled(self._observe.remote(batch))
         if isinstance(reply, FeatureReply):
             if not reply.has_history:
                 degraded.append("feature_store")
@@ -114,51 +108,35 @@ class Router:
         degraded.append("features")
         return feature_matrix(without_history(batch))
 
-    async def _scores(self, matrix: Matrix, degraded: list[str]) -> tuple[Scores, Scores, str]:
-        replies = await settled(self._lr.score.remote(matrix), self._xgb.score.remote(matrix))
-        columns: list[Scores] = []
-        versions: list[str] = []
+    async def _scores(
+        self, matrix: Matrix, fired: Fired, policy: ActivePolicy, degraded: list[str]
+    ) -> list[ModelScores | None]:
+        """Return the answers of LR and XGBoost, None for one that did not answer.
+
+        What will need an explanation is known before: rows where a rule fired, and rows that a model scores
+        above the review threshold, for their weighted mean cannot be above it otherwise.
+        """
+        suspect = np.zeros(len(matrix), np.bool_)
+        for _, rows in fired:
+            suspect |= rows
+        above = policy.thresholds.review
+        replies = await settled(*(score.remote(matrix, suspect, above) for score in self._score))
+        answers: list[ModelScores | None] = []
         for name, reply in zip(("lr", "xgb"), replies, strict=True):
-            if isinstance(reply, ModelScores):
-                columns.append(reply.scores)
-                versions.append(reply.version)
-            else:
+            if not isinstance(reply, ModelScores):
                 _log_failure(name, reply)
                 degraded.append(name)
-                columns.append(np.full(len(matrix), np.nan))
-        if len(set(versions)) > 1:
+            answers.append(reply if isinstance(reply, ModelScores) else None)
+        if len({answer.version for answer in answers if answer is not None}) > 1:
             # For the moment between two replicas' reloads. The scores are good, but of two bundles.
             degraded.append("model_version")
-        return columns[0], columns[1], "+".join(sorted(set(versions)))
-
-    async def _explain(self, decisions: Decisions, matrix: Matrix, policy: ActivePolicy) -> None:
-        """Give reasons to every row that is not approved; the models are asked for those rows alone."""
-        rows = np.flatnonzero(decisions.decision != Decision.APPROVE)
-        if not len(rows):
-            return
-        values = matrix[rows]
-        replies = await settled(self._lr.contributions.remote(values), self._xgb.contributions.remote(values))
-        total = np.zeros_like(values)
-        weights = (policy.weights.lr, policy.weights.xgb)
-        for name, weight, reply in zip(("lr", "xgb"), weights, replies, strict=True):
-            if isinstance(reply, np.ndarray):
-                total += weight * reply
-            elif name not in decisions.degraded:
-                _log_failure(name, reply)
-                decisions.degraded = (*decisions.degraded, f"explanation_{name}")
-        by_id = {rule.id: rule for rule in policy.rules}
-        limit = policy.settings.max_reasons
-        for position, row in enumerate(rows.tolist()):
-            fired = decisions.rules.get(row, [])
-            decisions.reasons[row] = explain(fired, by_id, total[position], values[position], limit)
+        return answers
 
     async def status(self) -> dict[str, Status]:
         """Return the status of the router and of each part behind it, by name."""
-        names = ("features", "lr_model", "xgb_model")
-        parts = (self._features, self._lr, self._xgb)
-        replies = await settled(*(asyncio.wait_for(part.status.remote(), 2) for part in parts))
+        replies = await settled(*(asyncio.wait_for(part.status.remote(), 2) for part in self._parts.values()))
         statuses: dict[str, Status] = {}
-        for name, reply in zip(names, replies, strict=True):
+        for name, reply in zip(self._parts, replies, strict=True):
             statuses[name] = no_answer(reply) if isinstance(reply, BaseException) else reply
         problem = self._settings.problem or self._served.problem
         statuses["router"] = self._uptime.status(True, f"version {self._served.version}", problem)
@@ -179,6 +157,23 @@ class Router:
                 "thresholds": policy.thresholds.model_dump(),
             },
         }
+
+
+def _explain(
+    decisions: Decisions, replies: list[ModelScores | None], matrix: Matrix, policy: ActivePolicy
+) -> None:
+    """Give reasons to every row that is not approved, from its rules and from the models that flagged it."""
+    flagged = np.flatnonzero(decisions.decision != Decision.APPROVE)
+    if not len(flagged):
+        return
+    total = np.zeros_like(matrix)
+    for weight, reply in zip((policy.weights.lr, policy.weights.xgb), replies, strict=True):
+        if reply is not None:
+            total[reply.rows] += weight * reply.contributions
+    by_id = {rule.id: rule for rule in policy.rules}
+    limit = policy.settings.max_reasons
+    for row in flagged.tolist():
+        decisions.reasons[row] = explain(decisions.rules.get(row, []), by_id, total[row], matrix[row], limit)
 
 
 async def settled(*calls: Awaitable[Any]) -> list[Any]:

@@ -15,12 +15,21 @@ from typing import TYPE_CHECKING, Final
 
 from features.errors import BundleRefused, RegistryUnavailable
 from training.bundle import Bundle
+from training.models import BoostedModel, LogisticModel
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["CHAMPION", "MODEL_NAME", "Bundle", "RegisteredVersion", "Registry"]
+__all__ = [
+    "CHAMPION",
+    "MODEL_NAME",
+    "BoostedModel",
+    "Bundle",
+    "LogisticModel",
+    "RegisteredVersion",
+    "Registry",
+]
 
 MODEL_NAME: Final = "tollgate"
 CHAMPION: Final = "champion"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from deployments.decision import DECISION_NAMES, Decisions, decide, ensemble
+from deployments.decision import DECISION_NAMES, Decisions, decide, ensemble, fired_rules
 from deployments.rules import compile_rules
 from deployments.settings import Rule, Thresholds, Weights
 from tests.unit.deployments.transactions import batch_of, matrix_of
@@ -32,9 +32,7 @@ def decided(
         np.array(lr if xgb is None else xgb),
         weights,
         thresholds,
-        compile_rules(rules),
-        matrix_of(n, amount=amount or [1.0] * n),
-        batch_of(n),
+        fired_rules(compile_rules(rules), matrix_of(n, amount=amount or [1.0] * n), batch_of(n)),
         "7",
         ("something",),
     )

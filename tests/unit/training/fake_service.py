@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import httpx
 
-from deployments.decision import Decisions, decide
+from deployments.decision import Decisions, decide, fired_rules
 from deployments.hot_route import Answer
 from deployments.rules import compile_rules
 from deployments.scoring import Scoring
@@ -104,9 +104,7 @@ class FakeService(httpx.BaseTransport):
             scores.xgb.astype(float),
             self.weights,
             Thresholds(),
-            compile_rules(self.rules),
-            matrix,
-            batch,
+            fired_rules(compile_rules(self.rules), matrix, batch),
             self.version,
             self.degraded,
         )
