@@ -27,8 +27,8 @@ class AppArgs(Settings):
 class BatchSettings(Settings):
     """Bounds of the ingress's micro-batcher."""
 
-    max_size: Annotated[int, Field(ge=1, le=1024)] = 64
-    """Transactions a micro-batch; 1024 of them stay far below Serve's 4 MB message limit."""
+    max_size: Annotated[int, Field(ge=1, le=1024)] = 256
+    """Transactions a micro-batch at most; 1024 of them stay far below Serve's 4 MB message limit."""
     slots: Annotated[int, Field(ge=1, le=64)] = 2
     """Micro-batches under way at once in one ingress replica."""
     max_queue: Annotated[int, Field(ge=1, le=100_000)] = 4096
