@@ -2,7 +2,7 @@
 
     locust -f loadtests/locustfile.py --headless -u 32 -r 32 -t 60s
 
-Customers are drawn from a heavy-tailed distribution (Zipf): a few pay all the time, most hardly ever. Each has
+Customers are drawn from a heavy-tailed distribution (Zipf-Mandelbrot): a few pay often, most hardly ever. Each has
 its own places, merchants, devices and amounts, so that windows, velocities and ratios are those of real traffic.
 An answer counts as a success when its body is what was asked for; the status alone is not enough.
 """
@@ -55,9 +55,13 @@ class Customer:
     devices: tuple[str, ...]
 
 
-def zipf(n: int) -> int:
-    """Return a rank from 0 to n - 1 with a probability that falls as 1 / (rank + 1)."""
-    return min(int((n + 1) ** random.random()), n) - 1
+def heavy_tailed(n: int) -> int:
+    """Return a rank from 0 to n - 1 with a probability that falls as 1 / (rank + 300) (Zipf-Mandelbrot).
+
+    Of 100,000 customers the busiest pays 57 times as often as the mean. A plain Zipf law would give it one payment
+    in twelve: no customer pays so often, and its 4,096 events would be most of what is measured.
+    """
+    return min(int(300 * ((n + 300) / 300) ** random.random()) - 300, n - 1)
 
 
 @lru_cache(maxsize=200_000)
@@ -79,7 +83,7 @@ _NUMBERS: Final = count()
 
 def payment(customers: int, merchants: int) -> dict[str, Any]:
     """Return the body of one payment, made now; no two payments of any run share an id."""
-    customer = customer_of(zipf(customers), merchants)
+    customer = customer_of(heavy_tailed(customers), merchants)
     merchant = random.choice(customer.merchants)
     city = random.choice(CITIES) if random.random() < TRAVEL_SHARE else customer.home
     return {

@@ -22,16 +22,18 @@ function init(args)
   wrk.headers["Content-Type"] = "application/json"
 end
 
--- A rank from 0 to n - 1 whose probability falls as 1 / (rank + 1) (Zipf).
-local function zipf(n)
-  return math.min(math.floor((n + 1) ^ math.random()), n) - 1
+-- A rank from 0 to n - 1 whose probability falls as 1 / (rank + 300) (Zipf-Mandelbrot). Of 100,000 customers the
+-- busiest pays 57 times as often as the mean. A plain Zipf law would give it one payment in twelve: no customer
+-- pays 80 times a second, and what was measured would be its 4,096 events, read anew each time.
+local function heavy_tailed(n)
+  return math.min(math.floor(300 * ((n + 300) / 300) ^ math.random()) - 300, n - 1)
 end
 
 local cities = { { 52.37, 4.90 }, { 48.86, 2.35 }, { 51.51, -0.13 }, { 40.71, -74.01 }, { 12.97, 77.59 } }
 
 function request()
   sent = sent + 1
-  local customer = zipf(customers)
+  local customer = heavy_tailed(customers)
   local city = cities[customer % #cities + 1]
   local merchant = (customer * 7 + math.random(8) * 131) % 5000
   local mean = 5 + (customer * 7919) % 60
