@@ -57,7 +57,6 @@ def test_a_child_is_ours_even_after_its_parent_was_killed(tmp_path: Path, start:
     assert pids(tmp_path) == set()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="titles overwrite the environment on Linux alone")
 def test_a_process_whose_title_overwrote_its_environment_is_known_by_its_folder(
     tmp_path: Path, start: Start
 ) -> None:
