@@ -89,7 +89,7 @@ def wait_until_running(settings: ClusterSettings, progress: Callable[[str], None
         if "DEPLOY_FAILED" in statuses or gave_up or now > deadline:
             raise ClusterError(failure(found, settings.ray_logs))
         progress(_missing(found))
-        time.sleep(POLL_S)
+        time.sleep(POLL_S)  # Polls a server that gives no notice.
 
 
 def shut_down(settings: ClusterSettings) -> bool:

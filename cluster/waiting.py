@@ -12,5 +12,5 @@ def wait_until(condition: Callable[[], bool], timeout_s: float, poll_s: float = 
     while not condition():
         if time.monotonic() >= deadline:
             return False
-        time.sleep(poll_s)
+        time.sleep(poll_s)  # Polls a server that gives no notice.
     return True
