@@ -7,6 +7,7 @@ from ray import serve
 from ray.serve import Application
 
 from deployments.features import Features
+from deployments.fused import Fused
 from deployments.ingress import Ingress
 from deployments.models import LogisticRegression, XGBoost
 from deployments.router import Router
@@ -20,6 +21,8 @@ def build(args: AppArgs) -> Application:
     """Return the application; ``args`` come from ``serve_config.yaml``, then from the environment."""
     redis_url = args.redis_url or os.environ.get("TOLLGATE_REDIS_URL", DEFAULT_REDIS_URL)
     tracking_uri = args.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_TRACKING_URI)
+    if args.placement == "fused":
+        return _bind(serve.ingress()(Fused), redis_url, tracking_uri, name="Fused")
     features = _bind(Features, redis_url)
     lr = _bind(LogisticRegression, tracking_uri)
     xgb = _bind(XGBoost, tracking_uri)

@@ -1,17 +1,20 @@
-"""The micro-batcher: greedy, bounded, with k slots.
+"""The micro-batcher: greedy, bounded, with k slots and two lanes.
 
 Take everything that waits, up to a bound, the moment a slot is free; never wait on a timer while a slot is
 idle. Under light load a batch is one transaction and waits for nothing; under heavy load batches grow by
 themselves, because more arrives while the slots are busy.
+
+Single transactions and the chunks of bulk requests wait in lanes of their own. While both wait, the lanes share
+the batches by weight (start-time fair queueing, Goyal et al. 1996), so that neither starves the other.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
+from deployments.lane import Entry, Lane
 from deployments.settings import BatchSettings
 from features.errors import DeadlineExceeded, Overloaded
 
@@ -24,17 +27,28 @@ EXPIRY_STEP_S: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Where the items of one caller lie in the result of the batch that they travelled in."""
+    """Where the transactions of one caller lie in the result of the batch that they travelled in."""
 
     start: int
     stop: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Entry(Generic[Item, Result]):
-    items: Sequence[Item]
-    deadline: float
-    future: "asyncio.Future[tuple[Result, Share]]"
+class Observer(Protocol):
+    """Hears what the batcher does; called once a batch, or once a caller who gets no result."""
+
+    def began(self, size: int, waited_s: float, queued: int) -> None:
+        """A batch of so many transactions went out; its oldest had waited so long; so many wait still."""
+
+    def ended(self, took_s: float, failed: bool) -> None:
+        """A batch is computed, or failed."""
+
+    def dropped(self, why: str, weight: int) -> None:
+        """So many transactions are not computed: they were refused, expired, or abandoned by their client."""
+
+
+def stays() -> bool:
+    """Return that the client has not gone: the answer of one who cannot know."""
+    return False
 
 
 class MicroBatcher(Generic[Item, Result]):
@@ -43,55 +57,75 @@ class MicroBatcher(Generic[Item, Result]):
     Args:
         process: computes a batch; what it raises reaches every caller of that batch.
         settings: bounds; :meth:`reconfigure` changes them in place.
+        observer: hears what happens.
 
-    The items of one caller stay together and in order; callers are served in order of arrival.
+    An item weighs as many transactions as it holds. Items of one lane are served in order of arrival.
     """
 
-    def __init__(self, process: Callable[[list[Item]], Awaitable[Result]], settings: BatchSettings) -> None:
+    def __init__(
+        self, process: Callable[[list[Item]], Awaitable[Result]], settings: BatchSettings, observer: Observer
+    ) -> None:
         self._process = process
-        self._settings = settings
-        self._queue: deque[_Entry[Item, Result]] = deque()
-        self._queued = 0
+        self._observer = observer
+        self._single: Lane[Item, tuple[Result, Share]] = Lane()
+        self._bulk: Lane[Item, tuple[Result, Share]] = Lane()
         self._pump_scheduled = False
         self._expiry: asyncio.TimerHandle | None = None
         self._running: set[asyncio.Future[Result]] = set()
+        self.reconfigure(settings)
 
     def reconfigure(self, settings: BatchSettings) -> None:
         """Take new bounds from the next batch on; what waits stays."""
         self._settings = settings
-        if self._queue:
+        self._single.share = settings.single_share
+        self._bulk.share = 1 - settings.single_share
+        if self.queued:
             self._schedule()
 
     @property
     def queued(self) -> int:
-        """Items that wait for a slot."""
-        return self._queued
+        """Transactions that wait for a slot."""
+        return self._single.weight + self._bulk.weight
 
     @property
     def running(self) -> int:
         """Batches under way."""
         return len(self._running)
 
-    async def submit(self, items: Sequence[Item], max_wait_s: float) -> tuple[Result, Share]:
-        """Return the result of the batch that carried the items, and their share of it.
+    async def submit(
+        self,
+        item: Item,
+        weight: int,
+        max_wait_s: float,
+        bulk: bool = False,
+        gone: Callable[[], bool] = stays,
+    ) -> tuple[Result, Share]:
+        """Return the result of the batch that carried the item, and the item's share of it.
 
         Args:
-            items: 1 to ``max_size`` items that must travel together.
+            item: travels whole, in one batch.
+            weight: 1 to ``max_size`` transactions that it holds.
             max_wait_s: bound on the wait for a slot, not on the computation.
+            bulk: whether it waits in the lane of bulk requests.
+            gone: whether the client has left; asked when the item's turn has come.
 
         Raises:
-            ValueError: more items than a batch may hold.
-            Overloaded: the queue is full; at once, nothing was computed.
-            DeadlineExceeded: the items waited too long; nothing was computed.
+            ValueError: more transactions than a batch may hold.
+            Overloaded: the lane is full; at once, nothing was computed.
+            DeadlineExceeded: the item waited too long, or its client left; nothing was computed.
         """
-        if not 0 < len(items) <= self._settings.max_size:
-            raise ValueError(f"a batch holds 1 to {self._settings.max_size} items, not {len(items)}")
-        if self._queued + len(items) > self._settings.max_queue:
-            raise Overloaded(f"{self._queued} transactions wait already; retry after a pause")
+        if not 0 < weight <= self._settings.max_size:
+            raise ValueError(f"a batch holds 1 to {self._settings.max_size} transactions, not {weight}")
+        lane = self._bulk if bulk else self._single
+        if lane.weight + weight > self._settings.max_queue:
+            self._observer.dropped("refused", weight)
+            raise Overloaded(f"{lane.weight} transactions wait already; retry after a pause")
         loop = asyncio.get_running_loop()
-        entry: _Entry[Item, Result] = _Entry(items, loop.time() + max_wait_s, loop.create_future())
-        self._queue.append(entry)
-        self._queued += len(items)
+        now = loop.time()
+        entry: Entry[Item, tuple[Result, Share]] = Entry(
+            item, weight, now, now + max_wait_s, gone, loop.create_future()
+        )
+        lane.append(entry, self._bulk if lane is self._single else self._single)
         self._schedule()
         self._expire_at(entry.deadline)
         return await entry.future
@@ -104,30 +138,38 @@ class MicroBatcher(Generic[Item, Result]):
 
     def _pump(self) -> None:
         self._pump_scheduled = False
-        while self._queue and len(self._running) < self._settings.slots:
-            entries = self._take()
+        while self.queued and len(self._running) < self._settings.slots:
+            now = asyncio.get_running_loop().time()
+            entries = self._take(now)
             if entries:
-                items = [item for entry in entries for item in entry.items]
-                task = asyncio.ensure_future(self._process(items))
+                size = sum(entry.weight for entry in entries)
+                self._observer.began(size, now - min(entry.arrived for entry in entries), self.queued)
+                task = asyncio.ensure_future(self._process([entry.item for entry in entries]))
                 self._running.add(task)
-                task.add_done_callback(partial(self._finish, entries))
+                task.add_done_callback(partial(self._finish, entries, now))
 
-    def _take(self) -> list[_Entry[Item, Result]]:
-        """Return the entries of the next batch; callers that left or waited too long are not in it."""
-        now = asyncio.get_running_loop().time()
-        entries: list[_Entry[Item, Result]] = []
+    def _take(self, now: float) -> list[Entry[Item, tuple[Result, Share]]]:
+        """Return the entries of the next batch: of the lane whose turn it is, then of the other, as room is."""
+        entries: list[Entry[Item, tuple[Result, Share]]] = []
         room = self._settings.max_size
-        while self._queue and (len(self._queue[0].items) <= room or not entries):
-            entry = self._queue.popleft()
-            self._queued -= len(entry.items)
-            if entry.future.done():
-                continue
-            if now > entry.deadline:
-                entry.future.set_exception(_too_late())
-                continue
-            entries.append(entry)
-            room -= len(entry.items)
+        for lane in sorted((self._single, self._bulk), key=lambda lane: lane.served):
+            while (entry := lane.pop(room, alone=not entries)) is not None:
+                if self._is_alive(entry, now):
+                    entries.append(entry)
+                    lane.serve(entry.weight)
+                    room -= entry.weight
         return entries
+
+    def _is_alive(self, entry: Entry[Item, tuple[Result, Share]], now: float) -> bool:
+        """Return whether an entry is to be computed; when not, its caller is answered."""
+        if entry.future.done():
+            self._observer.dropped("abandoned", entry.weight)
+            return False
+        if now >= entry.deadline or entry.gone():
+            self._observer.dropped("expired" if now >= entry.deadline else "abandoned", entry.weight)
+            entry.future.set_exception(DeadlineExceeded("waited too long for a slot; retry after a pause"))
+            return False
+        return True
 
     def _expire_at(self, time: float) -> None:
         # One timer for the whole queue: it matters only while every slot is held by a batch that takes long.
@@ -140,22 +182,22 @@ class MicroBatcher(Generic[Item, Result]):
         """Answer the callers who waited too long, and forget those who left."""
         self._expiry = None
         now = asyncio.get_running_loop().time()
-        waiting = deque(entry for entry in self._queue if not entry.future.done() and now < entry.deadline)
-        for entry in self._queue:
-            if not entry.future.done() and now >= entry.deadline:
-                entry.future.set_exception(_too_late())
-        self._queue = waiting
-        self._queued = sum(len(entry.items) for entry in waiting)
-        if waiting:
-            self._expire_at(max(min(entry.deadline for entry in waiting), now + EXPIRY_STEP_S))
+        for lane in (self._single, self._bulk):
+            lane.keep(partial(self._is_alive, now=now))
+        deadlines = [lane.first_deadline() for lane in (self._single, self._bulk) if lane.weight]
+        if deadlines:
+            self._expire_at(max(min(deadlines), now + EXPIRY_STEP_S))
 
-    def _finish(self, entries: list[_Entry[Item, Result]], task: "asyncio.Future[Result]") -> None:
+    def _finish(
+        self, entries: list[Entry[Item, tuple[Result, Share]]], began: float, task: "asyncio.Future[Result]"
+    ) -> None:
         self._running.discard(task)
         error: BaseException | None
         error = Overloaded("the replica is going down; retry") if task.cancelled() else task.exception()
+        self._observer.ended(asyncio.get_running_loop().time() - began, error is not None)
         start = 0
         for entry in entries:
-            share = Share(start, start + len(entry.items))
+            share = Share(start, start + entry.weight)
             start = share.stop
             if entry.future.done():
                 continue
@@ -164,7 +206,3 @@ class MicroBatcher(Generic[Item, Result]):
             else:
                 entry.future.set_exception(error)
         self._schedule()
-
-
-def _too_late() -> DeadlineExceeded:
-    return DeadlineExceeded("waited too long for a slot; retry after a pause")

@@ -18,8 +18,10 @@ from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 from ray.serve.schema import ServeApplicationSchema, ServeDeploySchema
 
 from deployments.rules import compile_rules
+from deployments.scaling import ByBusyShare
 from deployments.settings import (
     AppArgs,
+    FusedSettings,
     IngressSettings,
     ModelSettings,
     PolicySettings,
@@ -29,14 +31,18 @@ from deployments.settings import (
 from features.errors import InvalidRule
 
 IMPORT_PATH: Final = "deployments.app:build"
-USER_CONFIGS: Final[Mapping[str, type[Settings]]] = {
-    "Ingress": IngressSettings,
-    "Router": PolicySettings,
-    "Features": StoreSettings,
-    "LogisticRegression": ModelSettings,
-    "XGBoost": ModelSettings,
+GRAPHS: Final[Mapping[str, Mapping[str, type[Settings]]]] = {
+    "distributed": {
+        "Ingress": IngressSettings,
+        "Router": PolicySettings,
+        "Features": StoreSettings,
+        "LogisticRegression": ModelSettings,
+        "XGBoost": ModelSettings,
+    },
+    "fused": {"Fused": FusedSettings},
 }
-"""The deployments of the graph, and what the ``user_config`` of each may say."""
+"""For each placement the deployments of the graph, and what the ``user_config`` of each may say."""
+BUSY_POLICY: Final = f"{ByBusyShare.__module__}:{ByBusyShare.__name__}"
 MIN_HEADROOM: Final = 1.5
 """max_ongoing_requests / target_ongoing_requests: a replica counts only the requests that hold a slot, so with
 less it never reports the load that would add a replica."""
@@ -137,27 +143,35 @@ def _invalid(path: str, value: Any, schema: type[BaseModel]) -> Iterator[str]:
 
 def _application(path: str, application: dict[str, Any]) -> Iterator[str]:
     """Yield what is wrong in the section of this project's graph."""
-    yield from _invalid(f"{path}.args", application.get("args", {}), AppArgs)
+    faults = list(_invalid(f"{path}.args", application.get("args", {}), AppArgs))
+    yield from faults
+    if faults:
+        return
+    known = GRAPHS[AppArgs.model_validate(application.get("args", {})).placement]
     named: list[str] = []
     for index, deployment in enumerate(application.get("deployments", [])):
         name = deployment["name"]
         below = f"{path}.deployments[{index}] ({name})"
         named.append(name)
-        if name in USER_CONFIGS:
-            yield from _deployment(below, deployment)
+        if name in known:
+            yield from _deployment(below, deployment, known[name])
         else:
-            yield f"{below}: no such deployment; known are {', '.join(USER_CONFIGS)}"
-    for name in USER_CONFIGS:
+            yield f"{below}: no such deployment; known are {', '.join(known)}"
+    for name in known:
         if named.count(name) != 1:
             yield f"{path}.deployments: {name} must be there once, not {named.count(name)} times"
 
 
-def _deployment(path: str, deployment: dict[str, Any]) -> Iterator[str]:
+def _deployment(path: str, deployment: dict[str, Any], kind: type[Settings]) -> Iterator[str]:
     user_config = deployment.get("user_config", {})
-    faults = list(_invalid(f"{path}.user_config", user_config, USER_CONFIGS[deployment["name"]]))
+    faults = list(_invalid(f"{path}.user_config", user_config, kind))
     yield from faults
-    if not faults and deployment["name"] == "Router":
-        yield from _policy(path, PolicySettings.model_validate(user_config))
+    if not faults:
+        settings = kind.model_validate(user_config)
+        if isinstance(settings, FusedSettings):
+            yield from _policy(f"{path}.user_config.router", settings.router)
+        if isinstance(settings, PolicySettings):
+            yield from _policy(f"{path}.user_config", settings)
     if deployment.get("max_queued_requests", -1) == -1:
         yield f"{path}.max_queued_requests: must be set; without it the queue has no bound"
     scaling = deployment.get("autoscaling_config")
@@ -168,7 +182,10 @@ def _deployment(path: str, deployment: dict[str, Any]) -> Iterator[str]:
         if faults:
             yield from faults
             return
-        yield from _headroom(path, deployment, scaling)
+        if "policy" in scaling:
+            yield from _busy_policy(f"{path}.autoscaling_config.policy", scaling["policy"])
+        else:
+            yield from _headroom(path, deployment, scaling)
         fewest = scaling.get("min_replicas", 1)
     if fewest == 1 and deployment.get("max_surge_percent", 0) < 100:
         yield f"{path}.max_surge_percent: must be 100; a single replica would have an outage at each update"
@@ -179,7 +196,18 @@ def _policy(path: str, policy: PolicySettings) -> Iterator[str]:
         try:
             compile_rules([rule])
         except InvalidRule as error:
-            yield f"{path}.user_config.rules: {error}"
+            yield f"{path}.rules: {error}"
+
+
+def _busy_policy(path: str, policy: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the arguments of the policy; Serve would find out when it first scales."""
+    if policy.get("policy_function") != BUSY_POLICY:
+        yield f"{path}.policy_function: must be {BUSY_POLICY}, as the replicas report nothing else"
+        return
+    try:
+        ByBusyShare(**policy.get("policy_kwargs", {}))
+    except (TypeError, ValueError) as error:
+        yield f"{path}.policy_kwargs: {error}"
 
 
 def _headroom(path: str, deployment: dict[str, Any], scaling: dict[str, Any]) -> Iterator[str]:

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from deployments.garbage import collect_seldom
 from deployments.live_settings import LiveSettings
+from deployments.scaling import BusyShare
 from deployments.settings import StoreSettings
 from deployments.status import Status, Uptime
 from features.definitions import AGGREGATE_COLUMNS, NO_TIME
@@ -34,9 +36,15 @@ class Features:
     """
 
     def __init__(self, redis_url: str) -> None:
+        collect_seldom()
         self._settings = LiveSettings(StoreSettings)
         self._store = AsyncOnlineStore(redis_url)
         self._uptime = Uptime()
+        self._busy = BusyShare()
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """Return what the autoscaling policy goes by; Serve asks now and then."""
+        return {"busy": self._busy.since_last()}
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take the bound on the store's answers (:class:`StoreSettings`)."""

@@ -8,14 +8,15 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
-from ray.serve.handle import DeploymentHandle
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from deployments.decision import Decisions
 from deployments.errors import ErrorBody, ErrorResponse, describe
-from deployments.hot_route import Answer, Answerer, BodyTooLarge, HotRoute, read_body, too_large
+from deployments.garbage import collect_seldom
+from deployments.hot_route import Answer, Answerer, BodyTooLarge, HotRoute, gone, read_body, too_large
 from deployments.live_settings import LiveSettings
+from deployments.metrics import BatchMetrics
 from deployments.responses import (
     EXAMPLE_BATCH_RESPONSE,
     EXAMPLE_MODEL,
@@ -26,7 +27,8 @@ from deployments.responses import (
     Prediction,
     error_json,
 )
-from deployments.router import light, settled
+from deployments.router import Handle, light, settled
+from deployments.scaling import BusyShare
 from deployments.scoring import Scoring
 from deployments.settings import IngressSettings
 from deployments.status import Status, Uptime, no_answer
@@ -55,12 +57,18 @@ _INCLUDE: dict[str, Any] = {
 class Ingress:
     """Validates requests, forms micro-batches, and sends each through the graph once."""
 
-    def __init__(self, router: DeploymentHandle[Any]) -> None:
+    def __init__(self, router: Handle) -> None:
+        collect_seldom()
         self._router = light(router)
         self._decide_batch = self._router.decide  # Bound once: see Router.
         self._settings = LiveSettings(IngressSettings)
-        self._scoring = Scoring(self._decide, IngressSettings())
+        self._scoring = Scoring(self._decide, IngressSettings(), BatchMetrics())
         self._uptime = Uptime()
+        self._busy = BusyShare()
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """Return what the autoscaling policy goes by; Serve asks now and then."""
+        return {"busy": self._busy.since_last()}
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take new bounds in place (:class:`IngressSettings`)."""
@@ -69,8 +77,12 @@ class Ingress:
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """Return the application; Serve calls it once, in the replica."""
+        return self._fastapi()
+
+    def in_front_of(self, app: ASGIApp) -> ASGIApp:
+        """Return an application that answers POST /predict itself, in front of another one."""
         return HotRoute(
-            self._fastapi(),
+            app,
             "/predict",
             self._scoring.predict,
             lambda: self._scoring.settings.max_body_bytes,
@@ -95,7 +107,7 @@ class Ingress:
             return _response(too_large(limit))
         if body is None:
             return Response(status_code=499)  # The client went away; nobody reads this.
-        return _response(await answer(body, request.scope["query_string"]))
+        return _response(await answer(body, request.scope["query_string"], gone(request.receive)))
 
     def _fastapi(self) -> FastAPI:
         api = FastAPI(

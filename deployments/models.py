@@ -7,7 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from deployments.decision import Scores
+from deployments.garbage import collect_seldom
 from deployments.live_settings import LiveSettings
+from deployments.scaling import BusyShare
 from deployments.served_bundle import ServedBundle
 from deployments.settings import ModelSettings
 from deployments.status import Status, Uptime
@@ -37,9 +39,15 @@ class ModelReplica:
     """What both deployments share: a bundle, reloaded when ``user_config`` names another."""
 
     def __init__(self, tracking_uri: str) -> None:
+        collect_seldom()
         self._settings = LiveSettings(ModelSettings)
         self._served = ServedBundle(tracking_uri)
         self._uptime = Uptime()
+        self._busy = BusyShare()
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """Return what the autoscaling policy goes by; Serve asks now and then."""
+        return {"busy": self._busy.since_last()}
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Serve the bundle that ``user_config`` names (:class:`ModelSettings`)."""

@@ -4,18 +4,19 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from pydantic import ValidationError
-from ray.serve.handle import DeploymentHandle
 
 from deployments.decision import Decision, Decisions, Fired, decide, fired_rules
 from deployments.explanation import explain
 from deployments.features import FeatureReply, without_history
+from deployments.garbage import collect_seldom
 from deployments.live_settings import LiveSettings
 from deployments.models import ModelScores
 from deployments.rules import CompiledRule, compile_rules
+from deployments.scaling import BusyShare
 from deployments.served_bundle import ServedBundle
 from deployments.settings import PolicySettings, Thresholds, Weights
 from deployments.status import Status, Uptime, no_answer
@@ -25,6 +26,13 @@ from features.formulas import Matrix, feature_matrix
 from features.transaction import TransactionBatch
 
 logger = logging.getLogger("ray.serve")
+
+
+class Handle(Protocol):
+    """What the graph needs of a deployment handle, or of what stands for one (:mod:`deployments.fused`)."""
+
+    def options(self, *, request_serialization: str, response_serialization: str) -> Any:
+        """Return a handle that serialises so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +50,12 @@ class Router:
 
     def __init__(
         self,
-        features: DeploymentHandle[Any],
-        lr: DeploymentHandle[Any],
-        xgb: DeploymentHandle[Any],
+        features: Handle,
+        lr: Handle,
+        xgb: Handle,
         tracking_uri: str,
     ) -> None:
+        collect_seldom()
         self._parts = {"features": light(features), "lr_model": light(lr), "xgb_model": light(xgb)}
         # Bound once: the attribute of a handle is a new handle each time.
         self._observe = self._parts["features"].observe
@@ -55,6 +64,11 @@ class Router:
         self._settings = LiveSettings(PolicySettings)
         self._active: ActivePolicy | None = None
         self._uptime = Uptime()
+        self._busy = BusyShare()
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """Return what the autoscaling policy goes by; Serve asks now and then."""
+        return {"busy": self._busy.since_last()}
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take a new policy (:class:`PolicySettings`) in place; one that is not valid changes nothing.
@@ -181,7 +195,7 @@ async def settled(*calls: Awaitable[Any]) -> list[Any]:
     return list(await asyncio.gather(*calls, return_exceptions=True))
 
 
-def light(handle: DeploymentHandle[Any]) -> DeploymentHandle[Any]:
+def light(handle: Handle) -> Any:
     """Return the handle with the C pickler of the standard library, which is several times faster here.
 
     Only columns and arrays travel, nothing that needs cloudpickle.

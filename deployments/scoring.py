@@ -3,17 +3,17 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
-from deployments.batcher import MicroBatcher
+from deployments.batcher import MicroBatcher, Observer, stays
 from deployments.decision import Decisions
 from deployments.errors import HANDLED, NO_ARRAY, UNEXPECTED, ErrorBody, describe
-from deployments.hot_route import Answer
+from deployments.hot_route import Answer, Gone
 from deployments.responses import error_json, prediction
 from deployments.settings import IngressSettings
 from features.errors import InvalidTransaction
@@ -33,7 +33,8 @@ ITEMS_A_TURN: Final = 64
 Decide = Callable[[TransactionBatch, bool], Awaitable[Decisions]]
 """From a batch, and whether its features are wanted, to its decisions."""
 
-_Item = tuple[Transaction, bool]
+_Item = tuple[Sequence[Transaction], bool]
+"""Transactions that travel together, and whether their features are wanted."""
 
 
 class Scoring:
@@ -42,10 +43,17 @@ class Scoring:
     Args:
         decide: the graph.
         settings: bounds; :meth:`reconfigure` changes them in place.
+        observer: hears what the batcher does.
         clock: seconds since the epoch, for the check of event times.
     """
 
-    def __init__(self, decide: Decide, settings: IngressSettings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        decide: Decide,
+        settings: IngressSettings,
+        observer: Observer,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._decide = decide
         self._clock = clock
         self._settings = settings
@@ -54,7 +62,7 @@ class Scoring:
             Annotated[list[Transaction], Field(fail_fast=True)]
         )
         self._batcher: MicroBatcher[_Item, tuple[TransactionBatch, Decisions]] = MicroBatcher(
-            self._process, settings.batch
+            self._process, settings.batch, observer
         )
 
     @property
@@ -67,14 +75,14 @@ class Scoring:
         self._settings = settings
         self._batcher.reconfigure(settings.batch)
 
-    async def predict(self, body: bytes, query: bytes) -> Answer:
+    async def predict(self, body: bytes, query: bytes, gone: Gone = stays) -> Answer:
         """Return the answer to POST /predict. Never raises."""
         try:
             include_features = query != b"" and _include_features(query)
             transaction = self._parse_one(body)
             check_transaction(transaction, int(self._clock() * 1000))
             (batch, decisions), share = await self._batcher.submit(
-                [(transaction, include_features)], self._settings.max_wait_ms / 1000
+                ((transaction,), include_features), 1, self._settings.max_wait_ms / 1000, gone=gone
             )
             assigned = transaction.transaction_id is None
             return Answer(200, to_json(prediction(batch, decisions, share.start, assigned, include_features)))
@@ -84,7 +92,7 @@ class Scoring:
             logger.exception("an unexpected error; the request gets 500")
             return _refusal(500, UNEXPECTED)
 
-    async def predict_batch(self, body: bytes, query: bytes) -> Answer:
+    async def predict_batch(self, body: bytes, query: bytes, gone: Gone = stays) -> Answer:
         """Return the answer to POST /predict/batch. Never raises.
 
         The items are decided in chunks, one chunk after the other, so that each sees those before it. After a
@@ -94,7 +102,7 @@ class Scoring:
         try:
             include_features = query != b"" and _include_features(query)
             results = self._checked(await self._parse_many(body))
-            await self._decide_valid(results, include_features)
+            await self._decide_valid(results, include_features, gone)
         except HANDLED as error:
             return _refusal(*_described(error))
         except Exception:
@@ -156,7 +164,7 @@ class Scoring:
                 checked.append(describe(error)[1])
         return checked
 
-    async def _decide_valid(self, results: list[Any], include_features: bool) -> None:
+    async def _decide_valid(self, results: list[Any], include_features: bool, gone: Gone) -> None:
         """Replace each valid transaction by its answer; from the first chunk that fails on, by its error.
 
         Raises:
@@ -169,7 +177,11 @@ class Scoring:
             chunk = valid[decided : decided + self._settings.batch.max_size]
             try:
                 (batch, decisions), share = await self._batcher.submit(
-                    [(results[index], include_features) for index in chunk], self._settings.max_wait_ms / 1000
+                    ([results[index] for index in chunk], include_features),
+                    len(chunk),
+                    self._settings.max_wait_ms / 1000,
+                    bulk=True,
+                    gone=gone,
                 )
             except Exception as error:
                 if decided == 0:
@@ -184,7 +196,7 @@ class Scoring:
             decided += len(chunk)
 
     async def _process(self, items: list[_Item]) -> tuple[TransactionBatch, Decisions]:
-        batch = TransactionBatch.of([transaction for transaction, _ in items])
+        batch = TransactionBatch.of([transaction for transactions, _ in items for transaction in transactions])
         # A part that never answers must not hold a slot for ever.
         async with asyncio.timeout(self._settings.max_decide_ms / 1000):
             return batch, await self._decide(batch, any(include for _, include in items))

@@ -22,6 +22,10 @@ class AppArgs(Settings):
 
     redis_url: str | None = Field(None, description="Online store; TOLLGATE_REDIS_URL when absent.")
     tracking_uri: str | None = Field(None, description="Model registry; MLFLOW_TRACKING_URI when absent.")
+    placement: Literal["distributed", "fused"] = Field(
+        "distributed",
+        description="distributed: each part is a deployment; fused: the whole graph in each ingress replica.",
+    )
 
 
 class BatchSettings(Settings):
@@ -32,7 +36,9 @@ class BatchSettings(Settings):
     slots: Annotated[int, Field(ge=1, le=64)] = 2
     """Micro-batches under way at once in one ingress replica."""
     max_queue: Annotated[int, Field(ge=1, le=100_000)] = 4096
-    """Transactions that may wait in one ingress replica; beyond it a request gets 503 at once."""
+    """Transactions that may wait in one lane of an ingress replica; beyond it a request gets 503 at once."""
+    single_share: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    """Share of the transactions that come from single requests, while bulk requests wait as well."""
 
     @model_validator(mode="after")
     def _a_batch_fits_the_queue(self) -> Self:
@@ -132,3 +138,12 @@ class StoreSettings(Settings):
 
     timeout_ms: Annotated[int, Field(ge=1, le=60_000)] = 250
     """Bound on each answer of the online store; past it the batch is decided without history."""
+
+
+class FusedSettings(Settings):
+    """``user_config`` of the fused graph: what the parts would be given as deployments of their own."""
+
+    ingress: IngressSettings = IngressSettings()
+    router: PolicySettings = PolicySettings()
+    features: StoreSettings = StoreSettings()
+    models: ModelSettings = ModelSettings()

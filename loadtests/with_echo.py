@@ -12,7 +12,7 @@ import typer
 import yaml
 
 FOLDER: Final = Path(__file__).resolve().parent
-INGRESSES: Final = ("Ingress", "Echo")
+INGRESSES: Final = ("Ingress", "Fused", "Echo")
 
 
 def with_echo(config: dict[str, Any], echo: dict[str, Any], ingress_replicas: int | None) -> dict[str, Any]:

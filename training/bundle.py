@@ -3,6 +3,7 @@
 bundle.json   the manifest: fingerprint, feature names, thresholds, weights, metrics, digests
 lr.json       logistic regression
 xgb.ubj       boosted trees
+xgb.onnx      the same trees, as they score in service
 """
 
 import hashlib
@@ -18,11 +19,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from features.errors import BundleRefused
 from features.formulas import Matrix
 from training.models import BoostedModel, Floats, LogisticModel, Probabilities
+from training.onnx_trees import OnnxTrees, to_onnx
 
 MANIFEST_FILE: Final = "bundle.json"
 LR_FILE: Final = "lr.json"
 XGB_FILE: Final = "xgb.ubj"
-MODEL_FILES: Final = (LR_FILE, XGB_FILE)
+ONNX_FILE: Final = "xgb.onnx"
+MODEL_FILES: Final = (LR_FILE, XGB_FILE, ONNX_FILE)
 WARM_ROWS: Final = (1, 8, 64)
 """Batch sizes that :meth:`Bundle.warm` runs: alone, a light load, a full micro-batch."""
 
@@ -129,6 +132,7 @@ class Bundle:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / LR_FILE).write_text(self.lr.to_json(), encoding="utf-8")
         self.xgb.booster.save_model(folder / XGB_FILE)
+        (folder / ONNX_FILE).write_bytes(to_onnx(self.xgb.booster))
         digests = {name: _sha256(folder / name) for name in MODEL_FILES}
         manifest = self.manifest.model_copy(update={"sha256": digests})
         (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
@@ -147,10 +151,13 @@ class Bundle:
                 f"The bundle was trained on the feature definitions {manifest.feature_fingerprint}, but this"
                 f" server computes {expected_fingerprint}. Train and promote a model with this release."
             )
-        for name in MODEL_FILES:
+        # The first bundles had no ONNX file; they are served by XGBoost itself.
+        has_onnx = ONNX_FILE in manifest.sha256
+        for name in MODEL_FILES if has_onnx else (LR_FILE, XGB_FILE):
             _check_digest(folder, name, manifest)
         lr = LogisticModel.from_json((folder / LR_FILE).read_bytes())
-        xgb = BoostedModel.from_file(folder / XGB_FILE)
+        onnx = OnnxTrees((folder / ONNX_FILE).read_bytes()) if has_onnx else None
+        xgb = BoostedModel.from_file(folder / XGB_FILE, onnx)
         for name, names in ((LR_FILE, lr.feature_names), (XGB_FILE, xgb.feature_names)):
             if names != manifest.feature_names:
                 raise BundleRefused(f"{name} of the bundle was fitted on other features than its manifest says.")

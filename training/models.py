@@ -14,6 +14,7 @@ from scipy.special import expit  # type: ignore[import-untyped]
 from features.definitions import FEATURES
 from features.errors import BundleRefused
 from features.formulas import Matrix
+from training.onnx_trees import OnnxTrees
 
 Floats = npt.NDArray[np.float64]
 Probabilities = npt.NDArray[np.float32] | Floats
@@ -127,10 +128,15 @@ class BoostedModel:
     """Boosted trees, scored in the calling thread alone.
 
     One thread, because a micro-batch is too small to be worth a second one, and replicas are what scales.
+
+    Args:
+        booster: explains, and scores where there is nothing faster.
+        onnx: the same trees as ONNX.
     """
 
-    def __init__(self, booster: xgb.Booster) -> None:
+    def __init__(self, booster: xgb.Booster, onnx: OnnxTrees | None = None) -> None:
         self.booster = booster
+        self._onnx = onnx
         booster.set_param({"nthread": 1})
 
     @property
@@ -140,6 +146,8 @@ class BoostedModel:
 
     def probability(self, matrix: Matrix) -> npt.NDArray[np.float32]:
         """Return the fraud probabilities (n,) of a feature matrix (n, d). Safe to call from several threads."""
+        if self._onnx is not None:
+            return self._onnx.probability(matrix)
         probability: npt.NDArray[np.float32] = self.booster.inplace_predict(matrix, validate_features=False)
         return probability
 
@@ -158,14 +166,14 @@ class BoostedModel:
         return with_bias[:, :-1].astype(np.float64)
 
     @classmethod
-    def from_file(cls, path: Path) -> "BoostedModel":
-        """Return the model in an XGBoost file (UBJSON).
+    def from_file(cls, path: Path, onnx: OnnxTrees | None = None) -> "BoostedModel":
+        """Return the model in an XGBoost file (UBJSON); it scores as ``onnx`` where that is given.
 
         Raises:
             BundleRefused: the file is no such model.
         """
         try:
-            return cls(xgb.Booster(model_file=path))
+            return cls(xgb.Booster(model_file=path), onnx)
         except xgb.core.XGBoostError as error:
             reason = str(error).splitlines()[0]
             raise BundleRefused(f"The boosted trees of the bundle cannot be read: {reason}") from error

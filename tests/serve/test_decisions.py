@@ -150,6 +150,14 @@ def test_bad_input_gets_an_error_that_names_the_field(
         assert error["details"][0]["field"] == field
 
 
+def test_the_hot_route_answers_in_front_of_serves_own_layers(client: httpx.Client) -> None:
+    # Serve's layers give each answer an id; the hot route repeats the client's alone.
+    assert "x-request-id" in client.get("/health").headers
+    assert "x-request-id" not in client.post("/predict", json=payment()).headers
+    answer = client.post("/predict", json=payment(), headers={"x-request-id": "mine"})
+    assert answer.headers.get_list("x-request-id") == ["mine"]
+
+
 def test_the_model_page_names_version_fingerprint_metrics_and_features(client: httpx.Client) -> None:
     model = client.get("/model").json()
     assert model["fingerprint"] == model["bundle"]["feature_fingerprint"] == fingerprint()

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import yaml
@@ -16,10 +16,12 @@ with warnings.catch_warnings():
 from ray.serve import Application
 
 from deployments.app import build
-from deployments.config_lint import IMPORT_PATH, USER_CONFIGS, lint
+from deployments.config_lint import GRAPHS, IMPORT_PATH, lint
 from deployments.settings import AppArgs, PolicySettings, Thresholds, Weights
 
 TEXT = Path(__file__).parents[2].joinpath("serve_config.yaml").read_text()
+FUSED = Path(__file__).parents[2].joinpath("serve_config.fused.yaml").read_text()
+PLACEMENTS: tuple[Literal["distributed", "fused"], ...] = ("distributed", "fused")
 Change = Callable[[dict[str, Any]], object]
 
 
@@ -67,13 +69,47 @@ LEVELS: list[tuple[str | int, ...]] = [
 ]
 
 
-def test_the_config_of_the_project_is_good() -> None:
+def test_the_configs_of_the_project_are_good() -> None:
     assert lint(TEXT) == []
+    assert lint(FUSED) == []
+
+
+def test_both_configs_state_the_same_policy_bounds_and_settings() -> None:
+    distributed = {name: one["user_config"] for name, one in deployments(yaml.safe_load(TEXT)).items()}
+    fused = deployments(yaml.safe_load(FUSED))["Fused"]["user_config"]
+    assert fused["ingress"] == distributed["Ingress"]
+    assert fused["router"] == distributed["Router"]
+    assert fused["features"] == distributed["Features"]
+    assert fused["models"] == distributed["XGBoost"]
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "words"),
+    [
+        (
+            "router",
+            {"rules": [{"id": "a", "when": "amont > 1", "reason": "why"}]},
+            "router.rules: rule a: 'amont'",
+        ),
+        ("ingress", {"batches": 1}, "ingress.batches"),
+    ],
+)
+def test_each_section_of_the_fused_config_is_looked_at(part: str, values: dict[str, Any], words: str) -> None:
+    config = yaml.safe_load(FUSED)
+    deployments(config)["Fused"]["user_config"][part].update(values)
+    [problem] = lint(yaml.safe_dump(config))
+    assert words in problem
+
+
+def test_the_deployments_must_be_those_of_the_placement() -> None:
+    problems = changed(lambda config: config["applications"][0].update(args={"placement": "fused"}))
+    assert any("no such deployment; known are Fused" in problem for problem in problems)
 
 
 @pytest.mark.parametrize("path", LEVELS, ids=str)
 def test_an_unknown_key_is_found_at_every_level_of_serves_own_schema(path: tuple[str | int, ...]) -> None:
-    [problem] = changed(lambda config: at(config, *path).update(mistyped_key=1))
+    # The first of them: an anchor of the file stands in several places.
+    problem = changed(lambda config: at(config, *path).update(mistyped_key=1))[0]
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in (*path, "mistyped_key"))
     assert problem.startswith(f"{where.lstrip('.')}: no such key; known are ")
 
@@ -84,7 +120,7 @@ def test_the_keys_that_are_known_are_named() -> None:
 
 
 USER_LEVELS: list[tuple[str, tuple[str | int, ...]]] = [
-    *((name, ()) for name in USER_CONFIGS),
+    *((name, ()) for name in GRAPHS["distributed"]),
     ("Ingress", ("batch",)),
     ("Router", ("model",)),
     ("Router", ("weights",)),
@@ -124,6 +160,30 @@ def _scale(name: str, **values: object) -> Change:
     return lambda config: deployments(config)[name]["autoscaling_config"].update(values)
 
 
+def _busy(**values: object) -> Change:
+    # The policy is one and the same for all deployments of the file (a YAML anchor), so it is copied first.
+    def change(config: dict[str, Any]) -> None:
+        scaling = deployments(config)["Router"]["autoscaling_config"]
+        scaling["policy"] = scaling["policy"] | values
+
+    return change
+
+
+def _by_ongoing(ongoing: int | None, target: float | None) -> Change:
+    """Return a change that makes the router scale by ongoing requests, as Serve does without a policy."""
+
+    def change(config: dict[str, Any]) -> None:
+        router = deployments(config)["Router"]
+        scaling = {key: value for key, value in router["autoscaling_config"].items() if key != "policy"}
+        router["autoscaling_config"] = scaling | ({} if target is None else {"target_ongoing_requests": target})
+        if ongoing is None:
+            del router["max_ongoing_requests"]
+        else:
+            router["max_ongoing_requests"] = ongoing
+
+    return change
+
+
 def _policy(**values: object) -> Change:
     return lambda config: deployments(config)["Router"]["user_config"].update(values)
 
@@ -138,10 +198,17 @@ RULE = {"id": "a", "when": "amount > 1", "reason": "why"}
         (_update("Router", max_queued_requests=-1), "max_queued_requests: must be set"),
         (_delete("Router", "max_surge_percent"), "max_surge_percent: must be 100"),
         (_update("Router", max_surge_percent=50), "max_surge_percent: must be 100"),
-        (_delete("Router", "max_ongoing_requests"), "must both be set"),
-        (_update("Router", max_ongoing_requests=8), "at least 1.5 times"),
-        (_scale("Router", target_ongoing_requests=22), "at least 1.5 times"),
-        (_scale("Router", target_ongoing_requests=0), "target_ongoing_requests"),
+        (_by_ongoing(None, target=8), "must both be set"),
+        (_by_ongoing(8, target=None), "must both be set"),
+        (_by_ongoing(8, target=8), "at least 1.5 times"),
+        (_by_ongoing(32, target=22), "at least 1.5 times"),
+        (_by_ongoing(32, target=0), "target_ongoing_requests"),
+        (_busy(policy_kwargs={"target": 1.5}), "policy.policy_kwargs: target must lie between 0 and 1"),
+        (_busy(policy_kwargs={"goal": 0.5}), "policy.policy_kwargs"),
+        (
+            _busy(policy_function="ray.serve.autoscaling_policy:default_autoscaling_policy"),
+            "policy_function: must be",
+        ),
         (_scale("Router", max_replicas=0), "max_replicas"),
         (_scale("Router", min_replicas="many"), "min_replicas"),
         (_update("Router", ray_actor_options={"num_cpus": -1}), "num_cpus"),
@@ -173,7 +240,7 @@ def test_what_serve_would_take_at_a_price_or_the_graph_would_refuse_is_found(cha
     "change",
     [
         _scale("Router", metrics_interval_s=1, min_replicas=2),
-        _update("Router", max_ongoing_requests=12),
+        _by_ongoing(12, target=8),
         _policy(rules=[], weights=None, thresholds=None),
         lambda config: config["applications"][0].update(runtime_env={"env_vars": {"A": "b"}}),
         lambda config: deployments(config)["Router"].update(autoscaling_config=None, num_replicas=2),
@@ -212,7 +279,7 @@ def test_a_text_that_is_no_config_is_told_so(text: str, words: str) -> None:
 
 def test_a_key_that_overrides_a_merged_one_is_not_given_twice() -> None:
     text = TEXT.replace(
-        "ray_actor_options: {num_cpus: 0.5}", "ray_actor_options: {<<: {num_cpus: 1}, num_cpus: 0.5}"
+        "ray_actor_options: {num_cpus: 0.25}", "ray_actor_options: {<<: {num_cpus: 1}, num_cpus: 0.25}"
     )
     assert text != TEXT
     assert lint(text) == []
@@ -227,7 +294,9 @@ def _graph(application: Application) -> Iterator[str]:
 
 
 def test_the_linter_knows_exactly_the_deployments_of_the_graph() -> None:
-    assert set(_graph(build(AppArgs(redis_url=None, tracking_uri=None)))) == set(USER_CONFIGS)
+    for placement in PLACEMENTS:
+        application = build(AppArgs(redis_url=None, tracking_uri=None, placement=placement))
+        assert set(_graph(application)) == set(GRAPHS[placement])
 
 
 def test_the_import_path_is_the_builder() -> None:

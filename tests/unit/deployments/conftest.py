@@ -1,7 +1,9 @@
-"""Ray Serve is imported here once, because its own module warns of how it declares its fields."""
+"""Ray Serve is imported here once, because its own module warns of how it declares its fields; and a clock."""
 
+import asyncio
 import warnings
 
+import pytest
 from hypothesis import settings
 
 with warnings.catch_warnings():
@@ -11,3 +13,11 @@ with warnings.catch_warnings():
 # How long an example takes depends on the machine; pytest's own timeout ends what hangs.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time of the running loop, in seconds, in a list of one; a test moves it by hand."""
+    now = [1000.0]
+    monkeypatch.setattr(asyncio.BaseEventLoop, "time", lambda _: now[0])
+    return now

@@ -1,7 +1,9 @@
 """A stand-in for the graph behind the ingress: it decides by the amount alone, and remembers what it saw."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -56,3 +58,39 @@ def decisions_of(batch: TransactionBatch, include_features: bool) -> Decisions:
         reasons={row: [Reason("rule", "large", "it is large")] for row in blocked},
         features=np.tile(score[:, None], len(FEATURE_NAMES)) if include_features else None,
     )
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method of a handle."""
+
+    remote: Callable[..., Awaitable[Any]]
+
+
+@dataclass
+class RouterHandle:
+    """A handle to a router that is no replica; the graph stands behind it."""
+
+    graph: Graph = field(default_factory=Graph)
+    served: dict[str, Any] | Exception = field(default_factory=lambda: {"version": "7"})
+
+    def options(self, *, request_serialization: str, response_serialization: str) -> "RouterHandle":
+        """Return itself: nothing is serialised here."""
+        assert (request_serialization, response_serialization) == ("pickle", "pickle")
+        return self
+
+    @property
+    def decide(self) -> Method:
+        """Return the graph's decision."""
+        return Method(self.graph.decide)
+
+    @property
+    def model(self) -> Method:
+        """Return what is served, or raise it."""
+
+        async def model() -> dict[str, Any]:
+            if isinstance(self.served, Exception):
+                raise self.served
+            return self.served
+
+        return Method(model)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from deployments.hot_route import Answer, BodyTooLarge, HotRoute, read_body
+from deployments.hot_route import Answer, BodyTooLarge, Gone, HotRoute, gone, read_body
 
 LIMIT = 10
 
@@ -15,12 +15,12 @@ async def behind(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: A
     await send({"type": "behind"})
 
 
-async def echo(body: bytes, query: bytes) -> Answer:
+async def echo(body: bytes, query: bytes, gone: Gone) -> Answer:  # noqa: ARG001 - as the route demands.
     return Answer(503 if body == b"busy" else 200, body + b"?" + query)
 
 
 def scope_of(**changes: Any) -> Scope:
-    return {"type": "http", "method": "POST", "path": "/predict", "query_string": b"q=1", **changes}
+    return {"type": "http", "method": "POST", "path": "/predict", "query_string": b"q=1", "headers": [], **changes}
 
 
 def chunk(body: bytes, more: bool = False) -> Message:
@@ -91,6 +91,29 @@ async def test_an_overload_says_when_to_come_back() -> None:
     assert (status, headers[b"retry-after"]) == (503, b"1")
 
 
+async def test_the_answer_repeats_the_request_id_byte_for_byte_and_no_other_header() -> None:
+    headers = [(b"host", b"tollgate"), (b"x-request-id", b"a-1 \xff"), (b"x-request-ids", b"b")]
+    sent, _ = await run(scope_of(headers=headers), chunk(b"body"))
+    assert answer_of(sent)[2] == {
+        b"content-type": b"application/json",
+        b"content-length": b"8",
+        b"x-request-id": b"a-1 \xff",
+    }
+
+
+@pytest.mark.parametrize("body", [b"busy", b"x" * (LIMIT + 1)])
+async def test_a_refusal_repeats_the_request_id_as_well(body: bytes) -> None:
+    sent, _ = await run(scope_of(headers=[(b"x-request-id", b"a-1")]), chunk(body))
+    assert answer_of(sent)[2][b"x-request-id"] == b"a-1"
+
+
+async def test_behind_a_server_that_does_not_tell_nobody_is_known_to_leave() -> None:
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    assert gone(receive)() is False
+
+
 async def test_a_body_of_just_the_bound_is_taken() -> None:
     sent, _ = await run(scope_of(), chunk(b"x" * LIMIT))
     assert answer_of(sent)[0] == 200
@@ -114,7 +137,7 @@ async def test_a_request_that_is_cancelled_cancels_its_answer() -> None:
     began = asyncio.Event()
     cancelled = False
 
-    async def never(body: bytes, query: bytes) -> Answer:  # noqa: ARG001 - as the route demands.
+    async def never(body: bytes, query: bytes, gone: Gone) -> Answer:  # noqa: ARG001 - as the route demands.
         nonlocal cancelled
         began.set()
         try:

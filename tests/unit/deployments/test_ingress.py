@@ -1,58 +1,27 @@
 """The HTTP surface, without Ray: FastAPI's routes, the hot route before them, and the document of both."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Any, cast
+from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
 from ray.exceptions import ActorDiedError
-from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deployments.ingress import Ingress
 from deployments.responses import EXAMPLE_REQUEST, EXAMPLE_RESPONSE, Prediction
 from features.transaction import Transaction
-from tests.unit.deployments.graph import Graph
+from tests.unit.deployments.graph import Graph, RouterHandle
 
 GOOD = {"timestamp": "2025-02-06T10:00:00", "customer_id": "c1", "amount": 100, "transaction_id": "t1"}
 URL = "http://tollgate"
 
 
-@dataclass(frozen=True)
-class Method:
-    """One method of a handle."""
-
-    remote: Callable[..., Awaitable[Any]]
-
-
-@dataclass
-class Handle:
-    """A handle to a router that is no replica."""
-
-    graph: Graph = field(default_factory=Graph)
-    served: dict[str, Any] | Exception = field(default_factory=lambda: {"version": "7"})
-
-    def options(self, **_: str) -> "Handle":
-        return self
-
-    @property
-    def decide(self) -> Method:
-        return Method(self.graph.decide)
-
-    @property
-    def model(self) -> Method:
-        async def model() -> dict[str, Any]:
-            if isinstance(self.served, Exception):
-                raise self.served
-            return self.served
-
-        return Method(model)
-
-
-def application(handle: Handle) -> ASGIApp:
-    return Ingress(cast(DeploymentHandle[Any], handle)).__serve_build_asgi_app__()
+def application(handle: RouterHandle) -> ASGIApp:
+    """Return the application as a client meets it: the hot route, and FastAPI behind it."""
+    ingress = Ingress(handle)
+    return ingress.in_front_of(ingress.__serve_build_asgi_app__())
 
 
 def client(app: ASGIApp) -> httpx.AsyncClient:
@@ -61,20 +30,14 @@ def client(app: ASGIApp) -> httpx.AsyncClient:
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with client(application(Handle())) as requests:
+    async with client(application(RouterHandle())) as requests:
         yield requests
 
 
 @pytest.fixture
 async def documented() -> AsyncIterator[httpx.AsyncClient]:
     """The same application, reached by FastAPI's own route instead of the hot one."""
-    app = application(Handle())
-
-    async def one_that_the_hot_route_lets_pass(scope: Scope, receive: Receive, send: Send) -> None:
-        # The hot route compares the path; FastAPI's routing takes off the root path first.
-        await app({**scope, "root_path": "/root", "path": "/root" + scope["path"]}, receive, send)
-
-    async with client(one_that_the_hot_route_lets_pass) as requests:
+    async with client(Ingress(RouterHandle()).__serve_build_asgi_app__()) as requests:
         yield requests
 
 
@@ -109,6 +72,20 @@ async def test_the_hot_route_and_the_documented_one_give_the_same_bytes(
     assert slow.headers == hot.headers
 
 
+async def test_the_hot_route_asks_fastapi_nothing() -> None:
+    async def behind(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError((scope, receive, send))
+
+    async with client(Ingress(RouterHandle()).in_front_of(behind)) as http:
+        assert (await http.post("/predict", json=GOOD)).status_code == 200
+
+
+async def test_the_replica_tells_the_autoscaler_how_busy_it_is() -> None:
+    stats = Ingress(RouterHandle()).record_autoscaling_stats()
+    assert stats.keys() == {"busy"}
+    assert stats["busy"] >= 0
+
+
 async def test_a_prediction_over_http(http: httpx.AsyncClient) -> None:
     response = await http.post("/predict", json=GOOD)
     assert response.status_code == 200
@@ -130,8 +107,8 @@ async def test_a_batch_that_is_too_large_is_413(http: httpx.AsyncClient) -> None
 
 @pytest.mark.parametrize("route", ["/predict", "/predict/batch"])
 async def test_new_bounds_are_in_force_on_both_routes_at_once(route: str) -> None:
-    ingress = Ingress(cast(DeploymentHandle[Any], Handle()))
-    app = ingress.__serve_build_asgi_app__()
+    ingress = Ingress(RouterHandle())
+    app = ingress.in_front_of(ingress.__serve_build_asgi_app__())
     await ingress.reconfigure({"max_body_bytes": 1024})
     async with client(app) as http:
         response = await http.post(route, content=b"x" * 1025)
@@ -141,7 +118,7 @@ async def test_new_bounds_are_in_force_on_both_routes_at_once(route: str) -> Non
 
 @pytest.mark.parametrize("route", ["/predict", "/predict/batch"])
 async def test_a_graph_that_is_down_is_503_with_a_pause_to_wait(route: str) -> None:
-    handle = Handle(Graph(errors={0: ActorDiedError()}))
+    handle = RouterHandle(Graph(errors={0: ActorDiedError()}))
     async with client(application(handle)) as http:
         response = await http.post(route, json=GOOD if route == "/predict" else [GOOD])
     assert response.status_code == 503
@@ -158,7 +135,7 @@ async def test_the_served_model_is_shown(http: httpx.AsyncClient) -> None:
 
 
 async def test_a_model_that_is_not_there_is_503() -> None:
-    async with client(application(Handle(served=ActorDiedError()))) as http:
+    async with client(application(RouterHandle(served=ActorDiedError()))) as http:
         response = await http.get("/model")
     assert (response.status_code, error_of(response)["code"]) == (503, "unavailable")
 

@@ -8,58 +8,29 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ray.exceptions import ActorDiedError, RayTaskError
 
-from deployments.hot_route import Answer
 from deployments.responses import BatchResponse, Prediction
-from deployments.scoring import LARGE_BATCH_BYTES, Scoring
-from deployments.settings import BatchSettings, IngressSettings
+from deployments.scoring import LARGE_BATCH_BYTES
 from features.definitions import FEATURE_NAMES
+from tests.unit.deployments.bodies import (
+    FEATURES,
+    GOOD,
+    NOW_S,
+    checked_error,
+    encode,
+    error_of,
+    fields_of,
+    good,
+    scoring,
+)
 from tests.unit.deployments.graph import Graph
 
-NOW_S = 1_780_000_000.0  # 2026-05-28
 PAYLOADS: list[dict[str, Any]] = json.loads(Path(__file__).parents[2].joinpath("payloads.json").read_text())
-GOOD = {"timestamp": "2026-02-06T10:00:00", "customer_id": "c1", "amount": 100}
-FEATURES = b"include=features"
-
-
-def scoring(graph: Graph, **bounds: Any) -> Scoring:
-    return Scoring(graph.decide, IngressSettings(**bounds), clock=lambda: NOW_S)
-
-
-def encode(value: Any) -> bytes:
-    return json.dumps(value).encode()
-
-
-def good(**changes: Any) -> dict[str, Any]:
-    return GOOD | changes
 
 
 def literal(field: str, text: str) -> bytes:
     """Return a good body but for one field, which holds the given JSON text."""
     return encode(good(**{field: "HERE"})).replace(b'"HERE"', text.encode())
-
-
-def error_of(answer: Answer, status: int) -> dict[str, Any]:
-    """Return the error of an answer, which must be in the one shape."""
-    assert answer.status == status, answer.body
-    body = json.loads(answer.body)
-    assert body.keys() == {"error"}
-    return checked_error(body["error"])
-
-
-def checked_error(error: dict[str, Any]) -> dict[str, Any]:
-    assert error.keys() == {"code", "message", "details"}
-    assert error["message"]
-    for detail in error["details"]:
-        assert detail.keys() == {"field", "message"}
-        assert detail["field"]
-        assert detail["message"]
-    return error
-
-
-def fields_of(error: dict[str, Any]) -> list[str]:
-    return [detail["field"] for detail in error["details"]]
 
 
 @pytest.mark.parametrize("payload", PAYLOADS, ids=lambda payload: payload["name"])
@@ -341,152 +312,3 @@ async def test_an_unknown_query_parameter_is_422_and_named(query: bytes, field: 
     error = error_of(await getattr(scoring(graph), route)(encode(GOOD), query), 422)
     assert fields_of(error) == [field]
     assert graph.seen == []
-
-
-async def test_a_batch_is_decided_in_chunks_in_order_and_each_keeps_its_index() -> None:
-    graph = Graph()
-    items = [good(transaction_id=f"t{n}", amount=n + 1) for n in range(10)]
-    items[3] = {}
-    items[9]["amount"] = "x"
-    service = scoring(graph, batch=BatchSettings(max_size=3))
-    body = json.loads((await service.predict_batch(encode(items), b"")).body)
-    assert graph.seen == [["t0", "t1", "t2"], ["t4", "t5", "t6"], ["t7", "t8"]]
-    assert (body["decided"], body["failed"]) == (8, 2)
-    for index, row in enumerate(body["results"]):
-        assert row["index"] == index
-        assert ("error" in row) == (index in (3, 9))
-        if "error" not in row:
-            assert (row["transaction_id"], row["fraud_probability"]) == (f"t{index}", (index + 1) / 1000)
-
-
-async def test_in_chunks_the_answers_are_the_same() -> None:
-    items = encode([good(transaction_id=f"t{n}", amount=n + 1) for n in range(20)] + [{}])
-    whole = await scoring(Graph()).predict_batch(items, b"")
-    for size in (1, 7, 20):
-        chunked = await scoring(Graph(), batch=BatchSettings(max_size=size)).predict_batch(items, b"")
-        assert chunked.body == whole.body
-
-
-async def test_requests_that_travel_together_get_each_their_own_answer() -> None:
-    graph = Graph()
-    service = scoring(graph)
-    first, batch, last = await asyncio.gather(
-        service.predict(encode(good(transaction_id="a", amount=10)), b""),
-        service.predict_batch(
-            encode([good(transaction_id="b", amount=20), good(transaction_id="c", amount=30)]), b""
-        ),
-        service.predict(encode(good(transaction_id="d", amount=40)), b""),
-    )
-    assert graph.seen == [["a", "b", "c", "d"]]
-    answers = [json.loads(first.body), *json.loads(batch.body)["results"], json.loads(last.body)]
-    assert [(answer["transaction_id"], answer["fraud_probability"]) for answer in answers] == [
-        ("a", 0.01),
-        ("b", 0.02),
-        ("c", 0.03),
-        ("d", 0.04),
-    ]
-
-
-async def test_a_smaller_bound_that_comes_between_two_chunks_holds_for_the_next() -> None:
-    graph = Graph(gate=asyncio.Event())
-    service = scoring(graph, batch=BatchSettings(max_size=4))
-    running = asyncio.create_task(service.predict_batch(encode([GOOD] * 9), b""))
-    await graph.began.wait()
-    service.reconfigure(IngressSettings(batch=BatchSettings(max_size=2)))
-    assert graph.gate is not None
-    graph.gate.set()
-    assert json.loads((await running).body)["decided"] == 9
-    assert [len(batch) for batch in graph.seen] == [4, 2, 2, 1]
-
-
-async def test_new_bounds_are_in_force_at_once() -> None:
-    service = scoring(Graph())
-    service.reconfigure(IngressSettings(max_items=1))
-    assert service.settings.max_items == 1
-    assert (await service.predict_batch(encode([GOOD] * 2), b"")).status == 422
-
-
-async def overloaded(graph: Graph) -> tuple[Scoring, "asyncio.Task[Answer]", "asyncio.Task[Answer]"]:
-    """Return a service whose one slot is held and whose queue of one is full, and the two requests that do it."""
-    graph.gate = asyncio.Event()
-    service = scoring(graph, batch=BatchSettings(max_size=1, slots=1, max_queue=1))
-    first = asyncio.create_task(service.predict(encode(GOOD), b""))
-    await graph.began.wait()
-    second = asyncio.create_task(service.predict(encode(GOOD), b""))
-    await asyncio.sleep(0)
-    return service, first, second
-
-
-async def test_an_overload_is_503_with_a_pause_to_wait_and_harms_nobody_who_was_in() -> None:
-    graph = Graph()
-    service, *inside = await overloaded(graph)
-    answer = await service.predict(encode(GOOD), b"")
-    assert error_of(answer, 503)["code"] == "overloaded"
-    assert (b"retry-after", b"1") in answer.headers()
-    assert graph.gate is not None
-    graph.gate.set()
-    assert [(await request).status for request in inside] == [200, 200]
-    assert len(graph.seen) == 2
-
-
-async def test_a_batch_of_which_nothing_was_decided_is_503_as_a_whole() -> None:
-    graph = Graph()
-    service, *inside = await overloaded(graph)
-    answer = await service.predict_batch(encode([GOOD, {}]), b"")
-    assert error_of(answer, 503)["code"] == "overloaded"
-    assert (b"retry-after", b"1") in answer.headers()
-    assert graph.gate is not None
-    graph.gate.set()
-    await asyncio.gather(*inside)
-
-
-async def test_after_a_chunk_that_failed_the_rest_of_the_batch_is_not_tried() -> None:
-    graph = Graph(errors={1: ActorDiedError()})
-    service = scoring(graph, batch=BatchSettings(max_size=2))
-    answer = await service.predict_batch(encode([GOOD] * 3 + [{}] + [GOOD] * 4), b"")
-    body = json.loads(answer.body)
-    assert (answer.status, body["decided"], body["failed"]) == (200, 2, 6)
-    codes = [row["error"]["code"] if "error" in row else "" for row in body["results"]]
-    assert codes == ["", "", "unavailable", "invalid_transaction", *["unavailable"] * 4]
-    assert len(graph.seen) == 2
-
-
-async def test_an_unexpected_error_after_the_first_chunk_keeps_what_was_decided() -> None:
-    service = scoring(Graph(errors={1: KeyError("secret")}), batch=BatchSettings(max_size=1))
-    answer = await service.predict_batch(encode([GOOD] * 2), b"")
-    body = json.loads(answer.body)
-    assert (answer.status, body["decided"]) == (200, 1)
-    assert body["results"][1]["error"]["code"] == "internal"
-
-
-@pytest.mark.parametrize("route", ["predict", "predict_batch"])
-@pytest.mark.parametrize(
-    ("error", "status", "code"),
-    [
-        (ActorDiedError(), 503, "unavailable"),
-        (RayTaskError("f", "Traceback: secret", OSError()), 500, "internal"),  # type: ignore[no-untyped-call]
-        (KeyError("secret"), 500, "internal"),
-        (AssertionError("secret"), 500, "internal"),
-    ],
-)
-async def test_an_error_of_the_graph_is_answered_in_the_one_shape_and_the_service_goes_on(
-    error: Exception, status: int, code: str, route: str
-) -> None:
-    service = scoring(Graph(errors={0: error}))
-    body = encode(GOOD if route == "predict" else [GOOD])
-    answer = await getattr(service, route)(body, b"")
-    assert error_of(answer, status)["code"] == code
-    assert b"secret" not in answer.body
-    assert ((b"retry-after", b"1") in answer.headers()) == (status == 503)
-    assert (await service.predict(encode(GOOD), b"")).status == 200
-
-
-async def test_a_graph_that_never_answers_does_not_hold_its_slot_for_ever() -> None:
-    graph = Graph(gate=asyncio.Event())
-    service = scoring(graph, max_decide_ms=1, batch=BatchSettings(slots=1))
-    error = error_of(await service.predict(encode(GOOD), b""), 503)
-    assert error["code"] == "unavailable"
-    assert graph.gate is not None
-    graph.gate.set()
-    service.reconfigure(IngressSettings())
-    assert (await service.predict(encode(GOOD), b"")).status == 200

@@ -47,7 +47,8 @@ def test_adding_the_echo_twice_adds_it_once() -> None:
 def test_the_echo_is_limited_like_the_ingress() -> None:
     [ingress] = [d for d in TOLLGATE["applications"][0]["deployments"] if d["name"] == "Ingress"]
     [echo] = ECHO["applications"][0]["deployments"]
-    for name in ("max_ongoing_requests", "max_queued_requests", "ray_actor_options"):
+    for name in ("max_ongoing_requests", "max_queued_requests"):
         assert echo[name] == ingress[name]
+    assert echo["ray_actor_options"]["num_cpus"] == ingress["ray_actor_options"]["num_cpus"]
     for name in ("http_options", "logging_config"):
         assert ECHO[name] == TOLLGATE[name]

@@ -17,6 +17,7 @@ from features.errors import RegistryUnavailable
 from features.formulas import Matrix, feature_matrix
 from features.online import OnlineStore
 from features.transaction import TransactionBatch
+from tests.unit.deployments.batches import Account
 from training.bundle import Bundle
 from training.registry import RegisteredVersion, Registry
 from training.scoring_client import ScoringClient
@@ -49,7 +50,7 @@ class FakeService(httpx.BaseTransport):
 
     def __post_init__(self) -> None:
         self._loop = asyncio.Runner()
-        self._scoring = Scoring(self._decide, IngressSettings())
+        self._scoring = Scoring(self._decide, IngressSettings(), Account())
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,58 @@
+"""The whole graph in one process: the same parts and the same code, without a call between processes.
+
+For small installations, where a call between replicas costs more than what it is for (docs/adr/0007). Ingress
+replicas are then the one thing that scales, models and feature store clients with them.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Self
+
+from deployments.features import Features
+from deployments.ingress import Ingress
+from deployments.live_settings import LiveSettings
+from deployments.models import LogisticRegression, XGBoost
+from deployments.router import Router
+from deployments.settings import FusedSettings
+
+
+class Fused(Ingress):
+    """An ingress whose router, features and models are objects beside it."""
+
+    def __init__(self, redis_url: str, tracking_uri: str) -> None:
+        self._features = Features(redis_url)
+        self._models = (LogisticRegression(tracking_uri), XGBoost(tracking_uri))
+        lr, xgb = self._models
+        self._graph = Router(InProcess(self._features), InProcess(lr), InProcess(xgb), tracking_uri)
+        super().__init__(InProcess(self._graph))
+        self._all_settings = LiveSettings(FusedSettings)
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Give each part its section of the settings (:class:`FusedSettings`), all of them or none."""
+        if not self._all_settings.take(user_config):
+            self._settings.problem = self._all_settings.problem
+            return
+        settings = self._all_settings.value
+        await self._features.reconfigure(settings.features.model_dump())
+        for model in self._models:
+            await model.reconfigure(settings.models.model_dump())
+        await self._graph.reconfigure(settings.router.model_dump())
+        await super().reconfigure(settings.ingress.model_dump())
+
+
+class InProcess:
+    """Stands for a deployment handle: a call of a method is a call of that method."""
+
+    def __init__(self, part: object) -> None:
+        self._part = part
+
+    def options(self, *, request_serialization: str, response_serialization: str) -> Self:  # noqa: ARG002
+        """Return itself: nothing is serialised."""
+        return self
+
+    def __getattr__(self, name: str) -> "_Method":
+        return _Method(getattr(self._part, name))
+
+
+class _Method:
+    def __init__(self, method: Callable[..., Awaitable[Any]]) -> None:
+        self.remote = method

@@ -1,0 +1,51 @@
+"""The fused graph, deployed over the distributed one: the same answers from one deployment."""
+
+import httpx
+import pytest
+
+from cluster.settings import PROJECT
+from tests.serve.conftest import Stack
+from tests.serve.test_decisions import PAYLOADS, Json, payment
+
+pytestmark = pytest.mark.serve
+
+
+def test_the_fused_graph_answers_as_the_distributed_one(stack: Stack) -> None:
+    port_base = str(httpx.URL(stack.http).port)
+    distributed = answers(stack, "a")
+    try:
+        changed = stack.tollgate(
+            "up", "--port-base", port_base, "--config", str(PROJECT / "serve_config.fused.yaml")
+        )
+        assert changed.returncode == 0, changed.stderr
+        with httpx.Client(base_url=stack.http, timeout=30) as client:
+            assert set(client.get("/ready").json()["dependencies"]) == {
+                "features",
+                "lr_model",
+                "xgb_model",
+                "router",
+                "ingress",
+            }
+            replicas = {one["replica"] for one in client.get("/ready").json()["dependencies"].values()}
+            assert len(replicas) == 1
+        assert answers(stack, "b") == distributed
+    finally:
+        restored = stack.tollgate("up", "--port-base", port_base)
+    assert restored.returncode == 0, restored.stderr
+
+
+def answers(stack: Stack, run: str) -> list[Json]:
+    """Return what is decided of each payload, its features included, for customers that nobody has seen."""
+    decided = []
+    with httpx.Client(base_url=stack.http, timeout=30) as client:
+        for number, case in enumerate(PAYLOADS):
+            named = {
+                name: f"{run}-{number}"
+                for name in ("customer_id", "merchant_id", "device_id")
+                if name in case["body"]
+            }
+            body = {**payment(), **case["body"], **named, "transaction_id": f"fused-{run}-{number}"}
+            answer = client.post("/predict", params={"include": "features"}, json=body)
+            assert answer.status_code == 200, answer.text
+            decided.append({key: value for key, value in answer.json().items() if key != "transaction_id"})
+    return decided

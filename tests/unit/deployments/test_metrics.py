@@ -1,0 +1,66 @@
+"""What the micro-batcher's metrics record, by name; Ray's own classes check that they take it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ray.util.metrics import Counter, Gauge, Histogram
+
+from deployments import metrics
+from deployments.metrics import BatchMetrics
+
+Recorded = list[tuple[str, float, dict[str, str]]]
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
+    """What was recorded, in order: name, value, tags."""
+    calls: Recorded = []
+
+    def recorder(original: Callable[..., None]) -> Callable[..., None]:
+        def record(metric: Any, value: float = 1.0, tags: dict[str, str] | None = None) -> None:
+            original(metric, value, tags)
+            calls.append((metric.info["name"], value, tags or {}))
+
+        return record
+
+    for kind, method in ((Counter, "inc"), (Gauge, "set"), (Histogram, "observe")):
+        monkeypatch.setattr(kind, method, recorder(getattr(kind, method)))
+    return calls
+
+
+def test_a_batch_that_begins_records_size_wait_in_milliseconds_and_queue(recorded: Recorded) -> None:
+    BatchMetrics().began(size=256, waited_s=0.0125, queued=40)
+    assert recorded == [
+        ("tollgate_batch_size", 256, {}),
+        ("tollgate_batch_wait_ms", 12.5, {}),
+        ("tollgate_queued_transactions", 40, {}),
+    ]
+
+
+def test_an_empty_queue_and_no_wait_are_recorded_as_well(recorded: Recorded) -> None:
+    BatchMetrics().began(size=1, waited_s=0.0, queued=0)
+    assert [value for _, value, _ in recorded] == [1, 0.0, 0]
+
+
+def test_a_batch_that_ends_records_its_time(recorded: Recorded) -> None:
+    BatchMetrics().ended(took_s=0.25, failed=False)
+    assert recorded == [("tollgate_batch_took_ms", 250.0, {})]
+
+
+def test_a_batch_that_fails_is_counted_besides(recorded: Recorded) -> None:
+    BatchMetrics().ended(took_s=0.25, failed=True)
+    assert recorded == [("tollgate_batch_took_ms", 250.0, {}), ("tollgate_failed_batches", 1.0, {})]
+
+
+@pytest.mark.parametrize("why", ["refused", "expired", "abandoned"])
+def test_what_is_not_computed_is_counted_by_its_reason(recorded: Recorded, why: str) -> None:
+    BatchMetrics().dropped(why, 17)
+    assert recorded == [("tollgate_dropped_transactions", 17, {"why": why})]
+
+
+@pytest.mark.parametrize("boundaries", [metrics.SIZES, metrics.MILLISECONDS])
+def test_the_buckets_rise_and_hold_every_bound_that_the_settings_allow(boundaries: list[float]) -> None:
+    assert boundaries == sorted(set(boundaries))
+    assert boundaries[0] == 1
+    assert max(metrics.SIZES) >= 1024  # The largest max_size.
