@@ -86,9 +86,11 @@ def parse(output: str, cpu_s: float, url: str) -> Sample:
     except ValueError as error:
         raise WrkFailed(f"wrk printed no counts for {url}: {output.strip()[-200:]}") from error
     succeeded = counts["requests"] - counts["status"]
+    duration_s = counts["duration_us"] / 1e6
+    if not counts["requests"]:
+        raise WrkFailed(f"{url} answered no request within {duration_s:.0f} s; is it deployed?")
     if succeeded <= 0:
         raise WrkFailed(f"{url} answered no request with a success; is it deployed? See loadtests/with_echo.py")
-    duration_s = counts["duration_us"] / 1e6
     return Sample(
         succeeded / duration_s,
         counts["p50_us"] / 1e3,

@@ -29,7 +29,7 @@ from loadtests.wrk import WrkFailed, find_wrk
 HOME: Final = Path(".tollgate/compare")
 CONNECTIONS: Final = (1, 16, 64, 256)
 QUICK_CONNECTIONS: Final = (1, 64)
-WIDTH: Final = 150
+WIDTH: Final = 170
 """Columns of the tables where the terminal does not say: a line must hold a system's figures."""
 
 

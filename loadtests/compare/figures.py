@@ -48,13 +48,22 @@ class Spread:
     lowest: float
     highest: float
 
-    def text(self, form: str) -> str:
-        """Return it as text.
+    def __str__(self) -> str:
+        """Return it as text of three digits a number.
 
-        >>> spread([3.0, 1.0, 2.0]).text(".1f")
-        '2.0 (1.0-3.0)'
+        >>> str(Spread(2.0, 1.0, 1234.5))
+        '2.00 (1.00-1,234)'
         """
-        return f"{self.median:{form}} ({self.lowest:{form}}-{self.highest:{form}})"
+        return f"{short(self.median)} ({short(self.lowest)}-{short(self.highest)})"
+
+
+def short(value: float) -> str:
+    """Return a number with three digits, or all of them before the point.
+
+    >>> short(12.345)
+    '12.3'
+    """
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
 
 
 Value = Callable[[Measurement], float]

@@ -133,12 +133,12 @@ def _turn(plan: Plan, target: Target, connections: int, repetition: int, store: 
         if plan.warm_up_s:
             run_wrk(plan.wrk, target.url, connections, plan.warm_up_s, script, arguments)
         before = _cpu(target.processes, store)
-        started = monotonic()
         sample = run_wrk(plan.wrk, target.url, connections, plan.seconds, script, arguments)
-        elapsed_s = monotonic() - started
     except WrkFailed as error:
         return Measurement(*place, None, nan, nan, nan, str(error))
     after = _cpu(target.processes, store)
+    # Looking at processes takes a while on a busy machine, so the time between is that of the looks themselves.
+    elapsed_s = after["clock"] - before["clock"]
     cores = {name: (after[name] - before[name]) / elapsed_s for name in after}
     known = sum(cores[name] for name in ("service", "store") if cores[name] == cores[name])
     other = cores["machine"] - known - sample.client_cores if target.processes else nan
@@ -161,10 +161,11 @@ def script_of(target: Target, customers: int) -> tuple[Path, tuple[str, ...]]:
 
 
 def _cpu(service: Processes | None, store: Processes | None) -> Mapping[str, float]:
-    """Return CPU seconds so far, of the machine, the system and the store; nan for what is not known."""
+    """Return a clock, and the CPU seconds of the machine, the system and the store; nan for what is not known."""
     times = psutil.cpu_times()
     nan = float("nan")
     return {
+        "clock": monotonic(),
         "machine": times.user + times.nice + times.system + times.irq + times.softirq,
         "service": service.cpu_s() if service else nan,
         "store": store.cpu_s() if store else nan,

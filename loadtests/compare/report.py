@@ -10,7 +10,18 @@ from typing import Any, Final
 from rich.table import Table
 from rich.text import Text
 
-from loadtests.compare.figures import Measurement, Spread, failed, p50_ms, p99_ms, pick, rate, ratios, spread
+from loadtests.compare.figures import (
+    Measurement,
+    Spread,
+    failed,
+    p50_ms,
+    p99_ms,
+    pick,
+    rate,
+    ratios,
+    short,
+    spread,
+)
 from loadtests.compare.systems import REFERENCE, System
 
 CLIENT_SHARE: Final = 0.25
@@ -47,7 +58,7 @@ def tables(result: Result) -> Iterator[Table]:
         table = Table("", title="Bulk, at its best", title_justify="left")
         table.add_column("ratio, within repetitions", justify="right")
         for name, found in roads:
-            table.add_row(name, _text(found, ".2f"))
+            table.add_row(name, _text(found))
         yield table
     if result.unavailable:
         table = Table("not measured", "reason", title_justify="left")
@@ -79,14 +90,14 @@ def _level(result: Result, connections: int) -> Table:
         count, silent = failed(own), sum(m.sample is None for m in own)
         fails = f"{count:,}" + (f", {silent} turns silent" if silent else "")
         cells = (
-            _text(spread([rate(m) for m in own if m.sample]), ",.0f"),
-            "" if system.name == REFERENCE else _text(ratios(reference, own, rate), ".2f"),
-            _text(spread(list(map(p50_ms, own))), ".2f"),
-            "" if system.name == REFERENCE else _text(ratios(reference, own, p50_ms), ".2f"),
-            _text(spread(list(map(p99_ms, own))), ".1f"),
+            _text(spread([rate(m) for m in own if m.sample])),
+            "" if system.name == REFERENCE else _text(ratios(reference, own, rate)),
+            _text(spread(list(map(p50_ms, own)))),
+            "" if system.name == REFERENCE else _text(ratios(reference, own, p50_ms)),
+            _text(spread(list(map(p99_ms, own)))),
             fails,
-            _text(spread([m.service_cores for m in own]), ".2f", alone=True),
-            _text(spread([m.sample.client_cores for m in own if m.sample]), ".2f", alone=True),
+            _text(spread([m.service_cores for m in own]), alone=True),
+            _text(spread([m.sample.client_cores for m in own if m.sample]), alone=True),
         )
         mark = Text(f"! {system.title}", "red") if count or silent else Text(system.title)
         table.add_row(mark, *cells)
@@ -116,6 +127,8 @@ def remarks(result: Result) -> list[str]:
     found = []
     if any(failed([m]) or m.sample is None for m in result.measurements):
         found.append("Systems marked with ! had answers that failed: their figures are of what succeeded.")
+    problems = {m.problem: m for m in result.measurements if m.sample is None}
+    found += [f"{_title(result, m.system)} at {m.connections}: {problem}" for problem, m in problems.items()]
     heaviest = max((m.sample.client_cores for m in result.measurements if m.sample), default=0.0)
     if heaviest > CLIENT_SHARE * cores:
         names = {_title(result, m.system) for m in result.measurements if _client(m) > CLIENT_SHARE * cores}
@@ -162,7 +175,7 @@ def _title(result: Result, name: str) -> str:
     return next((system.title for system in result.systems if system.name == name), name)
 
 
-def _text(found: Spread | None, form: str, alone: bool = False) -> str:
+def _text(found: Spread | None, alone: bool = False) -> str:
     if found is None:
         return "-"
-    return f"{found.median:{form}}" if alone else found.text(form)
+    return short(found.median) if alone else str(found)

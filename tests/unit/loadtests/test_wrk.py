@@ -39,6 +39,11 @@ def test_what_wrk_complains_of_is_passed_on(tmp_path: Path) -> None:
         run_wrk(str(fake_wrk(tmp_path, exit_code=1)), "http://a/predict", 1, 1)
 
 
+def test_an_address_that_does_not_answer_in_time_is_told_from_one_that_refuses(tmp_path: Path) -> None:
+    with pytest.raises(WrkFailed, match="answered no request within 2 s"):
+        run_wrk(str(fake_wrk(tmp_path, requests=0)), "http://a/predict", 1, 1)
+
+
 @pytest.mark.parametrize("output", ["", "Running 10s test\n", "bodies.lua:1: oops\n"])
 def test_output_without_counts_is_refused(output: str) -> None:
     with pytest.raises(WrkFailed, match="printed no counts for http://a"):

@@ -42,7 +42,7 @@ def test_a_line_holds_rate_ratio_and_latencies() -> None:
 
 def test_bulk_is_compared_with_single_and_arrow_with_json() -> None:
     lines = printed(result(RUN))
-    assert "10.00 (10.00-10.00)" in line(lines, "JSON bulk / single")
+    assert "10.0 (10.0-10.0)" in line(lines, "JSON bulk / single")
     assert "2.00 (2.00-2.00)" in line(lines, "Arrow bulk / JSON bulk")
 
 
