@@ -15,6 +15,7 @@ import httpx
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 
+from features.definitions import FEATURE_NAMES
 from features.formulas import Matrix
 from features.online import OnlineStore
 from loadtests.compare.bodies import content_type, of_payments, of_vector, takes_vectors
@@ -25,6 +26,7 @@ from training.bundle import Bundle
 
 TOLERANCE: Final = 1e-6
 TIMEOUT_S: Final = 30.0
+PAUSE_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,12 +94,32 @@ def scores(system: System, url: str, bundle: Bundle, want: Expected) -> list[flo
         requests = [of_payments(system.body, [payment]) for payment in known_payments()]
     if system.check == "first" and not takes_vectors(system.body):
         requests = requests[:1]
-    answers = [_post(url, system.body, request) for request in requests]
+    answers = [post(url, system.body, request) for request in requests]
     try:
         found = [score for answer in answers for score in read(system.body, answer, bundle)]
     except (KeyError, IndexError, TypeError, ValueError, pa.ArrowException) as error:
         raise PeerUnavailable(f"refused: its answer cannot be read ({error!r}): {answers[0][:200]!r}") from error
     return found
+
+
+def answers(system: System, url: str, timeout_s: float) -> bool:
+    """Return whether a system answers a request like those that it is measured with, within ``timeout_s`` seconds.
+
+    Servers answer in the order of arrival, so what was sent before has been answered then, too.
+    """
+    end = time.monotonic() + timeout_s
+    if takes_vectors(system.body):
+        body = of_vector(system.body, [0.0] * len(FEATURE_NAMES))
+    else:
+        body = of_payments(system.body, known_payments()[:1])
+    while (left_s := end - time.monotonic()) > 0:
+        try:
+            post(url, system.body, body, left_s)
+        except PeerUnavailable:
+            time.sleep(PAUSE_S)
+        else:
+            return True
+    return False
 
 
 def read(kind: BodyKind, answer: bytes, bundle: Bundle) -> list[float]:
@@ -131,10 +153,15 @@ def _combined(rows: Sequence[Sequence[float]], bundle: Bundle) -> list[float]:
     return combined
 
 
-def _post(url: str, kind: BodyKind, body: bytes) -> bytes:
+def post(url: str, kind: BodyKind, body: bytes, timeout_s: float = TIMEOUT_S) -> bytes:
+    """Return the body of the answer.
+
+    Raises:
+        PeerUnavailable: it is no success, or none comes.
+    """
     media = content_type(kind)
     try:
-        answer = httpx.post(url, content=body, headers={"content-type": media, "accept": media}, timeout=TIMEOUT_S)
+        answer = httpx.post(url, content=body, headers={"content-type": media, "accept": media}, timeout=timeout_s)
     except httpx.TransportError as error:
         raise PeerUnavailable(f"no answer at {url}: {error}") from error
     if answer.status_code != httpx.codes.OK:

@@ -13,6 +13,7 @@ from typing import Final
 
 import psutil
 
+from loadtests.compare.answers import answers
 from loadtests.compare.bodies import content_type
 from loadtests.compare.errors import PeerUnavailable
 from loadtests.compare.figures import Measurement
@@ -94,7 +95,7 @@ def run(
             before_repetition()
             for target, connections in turns(targets, plan.connections, repetition):
                 tell(f"{target.system.title} at {connections}")
-                with awake(target.processes):
+                with awake(target):
                     yield _turn(plan, target, connections, repetition, store)
 
 
@@ -112,17 +113,22 @@ def frozen(targets: Sequence[Target]) -> Iterator[None]:
 
 
 @contextmanager
-def awake(processes: Processes | None) -> Iterator[None]:
-    """Let one system run while the block runs; it answers before the block begins."""
-    if processes is None:
+def awake(target: Target) -> Iterator[None]:
+    """Let one system run while the block runs; it answers before the block begins, and again before it is frozen.
+
+    What wrk leaves unanswered must not be answered in the next turn, nor be taken by an adaptive batcher for a
+    request that took a minute.
+    """
+    if target.processes is None:
         yield
         return
-    processes.thaw()
+    target.processes.thaw()
     try:
-        processes.wait_ready(READY_TIMEOUT_S)
+        answers(target.system, target.url, READY_TIMEOUT_S)
         yield
+        answers(target.system, target.url, READY_TIMEOUT_S)
     finally:
-        processes.freeze()
+        target.processes.freeze()
 
 
 def _turn(plan: Plan, target: Target, connections: int, repetition: int, store: Processes | None) -> Measurement:

@@ -13,7 +13,7 @@ from loadtests.compare.peers.models import BUNDLE_VARIABLE, BothModels
 
 MAX_BATCH_SIZE = 64
 MAX_LATENCY_MS = 1000
-WORKERS = 1
+WORKERS = 2
 
 
 @bentoml.service(

@@ -15,6 +15,7 @@ from loadtests.compare.peers.models import BUNDLE_VARIABLE, BothModels, Floats
 
 MAX_BATCH_SIZE = 64
 BATCH_TIMEOUT_S = 0.001
+API_SERVERS = 2
 
 
 class Fraud(litserve.LitAPI):  # type: ignore[misc]
@@ -48,7 +49,7 @@ def main(port: int) -> None:
     server.run(
         host="127.0.0.1",
         port=port,
-        num_api_servers=1,
+        num_api_servers=API_SERVERS,
         log_level="warning",
         generate_client_file=False,
         access_log=False,

@@ -1,10 +1,7 @@
 """A peer that scores something else than the bundle is refused."""
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,45 +13,20 @@ import redis
 from features.formulas import feature_matrix
 from features.online import OnlineStore
 from features.transaction import Transaction, TransactionBatch
-from loadtests.compare.answers import check, expected, known_payments, read
+from loadtests.compare.answers import answers, check, expected, known_payments, read
 from loadtests.compare.errors import PeerUnavailable
 from loadtests.compare.peers.models import BothModels
 from loadtests.compare.systems import select
 from tests.unit.loadtests.compare.examples import bundle
+from tests.unit.loadtests.compare.http_server import Answer, answering
 
 BUNDLE = bundle()
-Answer = Callable[[bytes], tuple[int, bytes]]
 
 
 @pytest.fixture
 def store(valkey_socket: str) -> Iterator[OnlineStore]:
     with redis.Redis(unix_socket_path=valkey_socket) as client:
         yield OnlineStore(client)
-
-
-@contextmanager
-def answering(answer: Answer) -> Iterator[str]:
-    """Serve answers to POST and give the address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            status, body = answer(self.rfile.read(int(self.headers["content-length"])))
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def scorer(store: OnlineStore, error: float = 0.0, with_history: bool = True) -> Answer:
@@ -129,13 +101,25 @@ def test_known_payments_are_told_apart_by_their_scores(store: OnlineStore) -> No
     assert known_payments()[0]["customer_id"] != known_payments()[0]["customer_id"]
 
 
+def test_a_system_is_waited_for_until_it_answers() -> None:
+    statuses = [503, 503, 200]
+    with answering(lambda _: (statuses.pop(0), b"{}")) as url:
+        assert answers(select(["litserve"])[0], url, 30)
+    assert statuses == []
+
+
+def test_a_system_that_does_not_answer_is_not_waited_for_forever() -> None:
+    with answering(lambda _: (503, b"{}")) as url:
+        assert not answers(select(["echo"])[0], url, 0.2)
+
+
 def test_every_form_of_answer_is_read() -> None:
     scores = [0.25, 0.75]
     table = pa.table({"fraud_probability": [0.5]})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
-    answers: dict[Any, bytes] = {
+    bodies: dict[Any, bytes] = {
         "payment": b'{"fraud_probability": 0.5}',
         "bulk_json": b'{"results": [{"fraud_probability": 0.5}]}',
         "bulk_arrow": sink.getvalue().to_pybytes(),
@@ -144,8 +128,8 @@ def test_every_form_of_answer_is_read() -> None:
         "tensor": json.dumps({"outputs": [{"data": scores}]}).encode(),
         "mlflow": json.dumps({"predictions": [scores]}).encode(),
     }
-    assert {kind: read(kind, answer, BUNDLE) for kind, answer in answers.items()} == {
-        kind: [0.5] for kind in answers
+    assert {kind: read(kind, answer, BUNDLE) for kind, answer in bodies.items()} == {
+        kind: [0.5] for kind in bodies
     }
 
 

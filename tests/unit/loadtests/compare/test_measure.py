@@ -9,6 +9,7 @@ from loadtests.compare.figures import Measurement
 from loadtests.compare.measure import Plan, Target, run, turns
 from loadtests.compare.processes import Processes
 from loadtests.compare.systems import select
+from tests.unit.loadtests.compare.http_server import answering
 from tests.unit.loadtests.fake_wrk import fake_wrk, logged
 
 
@@ -24,10 +25,6 @@ class FakeProcesses(Processes):
 
     def thaw(self) -> None:
         self._diary.append(f"thaw {self.home}")
-
-    def wait_ready(self, timeout_s: float) -> bool:
-        self._diary.append(f"{self.home} answers within {timeout_s:.0f} s")
-        return True
 
     def cpu_s(self) -> float:
         return 0.0
@@ -68,14 +65,18 @@ def test_bulk_has_its_turn_at_its_own_number_of_connections() -> None:
     ]
 
 
-def test_only_the_system_under_test_runs(tmp_path: Path) -> None:
+def test_only_the_system_under_test_runs_and_it_answers_before_and_after(tmp_path: Path) -> None:
     diary: list[str] = []
-    both = [
-        Target(system, "http://a", FakeProcesses(system.name, diary), None) for system in select(["echo", "plain"])
-    ]
-    measured = run(plan(fake_wrk(tmp_path)), both, None, lambda: diary.append("store"), lambda _: None)
-    diary.extend(f"measured {turn.system}" for turn in measured)
-    own = ["thaw echo", "echo answers within 30 s", "measured echo", "freeze echo"]
+
+    def answer(_: bytes) -> tuple[int, bytes]:
+        diary.append("answers")
+        return 200, b"{}"
+
+    with answering(answer) as url:
+        both = [Target(one, url, FakeProcesses(one.name, diary), None) for one in select(["echo", "plain"])]
+        measured = run(plan(fake_wrk(tmp_path)), both, None, lambda: diary.append("store"), lambda _: None)
+        diary.extend(f"measured {turn.system}" for turn in measured)
+    own = ["thaw echo", "answers", "measured echo", "answers", "freeze echo"]
     other = [entry.replace("echo", "plain") for entry in own]
     assert diary == ["freeze echo", "freeze plain", "store", *own, *other, "thaw echo", "thaw plain"]
 
