@@ -1,6 +1,6 @@
 """Measure Tollgate against the echo, in interleaved runs, and print medians, spread and ratios.
 
-    python loadtests/against_echo.py --repetitions 5 --seconds 10
+    python -m loadtests.against_echo --repetitions 5 --seconds 10
 
 Both must be live (see with_echo.py). A shared machine drifts by a factor of two within minutes. So the two are
 measured in turns, a pair at a time and the order reversed each time; the ratio within a pair is what holds.

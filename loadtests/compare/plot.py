@@ -15,6 +15,7 @@ def write_plot(result: Result, path: Path) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.ticker import LogLocator
 
     def of(value: Callable[[Measurement], float]) -> Callable[[list[Measurement], int], Spread | None]:
         return lambda own, _: spread([value(m) for m in own if m.sample])
@@ -35,6 +36,8 @@ def write_plot(result: Result, path: Path) -> None:
         axis.set(title=title, xlabel="connections", xscale="log", yscale="log")
         axis.set_xticks(result.levels, [str(level) for level in result.levels])
         axis.minorticks_off()
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
         axis.grid(alpha=0.3)
     handles, labels = axes.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", fontsize="small")

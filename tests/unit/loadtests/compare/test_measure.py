@@ -55,6 +55,14 @@ def test_the_order_differs_from_one_repetition_to_the_next() -> None:
     assert len({order[0] for order in orders}) > 1
 
 
+def test_every_other_repetition_goes_backwards() -> None:
+    six = targets("tollgate", "echo", "textbook", "plain", "tuned_1", "litserve")
+    even, odd = ([t.system.name for t, _ in turns(six, (1,), repetition)] for repetition in (0, 1))
+    # Seen as rings, one is the other turned around: who follows whom in one goes before in the other.
+    followed = set(zip(even, [*even[1:], even[0]], strict=True))
+    assert set(zip(odd, [*odd[1:], odd[0]], strict=True)) == {(b, a) for a, b in followed}
+
+
 def test_bulk_has_its_turn_at_its_own_number_of_connections() -> None:
     found = turns(targets("tollgate", "tollgate_json_bulk"), (1, 64), 0)
     assert sorted((t.system.name, level) for t, level in found) == [
