@@ -1,16 +1,11 @@
 """Measure Tollgate against the echo, in interleaved runs, and print medians, spread and ratios.
 
-    python loadtests/against_echo.py --repetitions 5 --seconds 10
+    python -m loadtests.against_echo --repetitions 5 --seconds 10
 
 Both must be live (see with_echo.py). A shared machine drifts by a factor of two within minutes. So the two are
 measured in turns, a pair at a time and the order reversed each time; the ratio within a pair is what holds.
 """
 
-import json
-import shutil
-import subprocess
-from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Annotated, Final
 
@@ -19,28 +14,15 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-SCRIPT: Final = Path(__file__).resolve().parent / "predict.lua"
+from loadtests.wrk import Sample, WrkFailed, find_wrk, run_wrk
+
 CONNECTIONS: Final = (1, 64)
 """One caller alone, for the latency; and enough of them to keep the service busy, for the throughput."""
 WARM_UP_S: Final = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One run of wrk: answers a second, latencies in milliseconds, and answers that were no success."""
-
-    requests_per_s: float
-    p50_ms: float
-    p99_ms: float
-    failed: int
-
-
 Pair = tuple[Sample, Sample]
 """Service and echo, measured one right after the other."""
-
-
-class WrkFailed(Exception):
-    """wrk is missing, or cannot measure what it was asked to; the message says what to do."""
 
 
 def compare(wrk: str, service: str, echo: str, connections: int, seconds: int, repetitions: int) -> list[Pair]:
@@ -52,25 +34,6 @@ def compare(wrk: str, service: str, echo: str, connections: int, seconds: int, r
         samples = {which: run_wrk(wrk, urls[which], connections, seconds) for which in order}
         pairs.append((samples[0], samples[1]))
     return pairs
-
-
-def run_wrk(wrk: str, url: str, connections: int, seconds: int) -> Sample:
-    """Return what one run of wrk measured, with one thread.
-
-    Raises:
-        WrkFailed: wrk ended with an error, or no request was answered with a success.
-    """
-    command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(SCRIPT), url]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    if run.returncode:
-        raise WrkFailed(f"wrk failed at {url}: {run.stderr.strip() or run.stdout.strip()}")
-    counts = json.loads(run.stdout.splitlines()[-1])
-    failed = counts["status"] + counts["socket"]
-    if not counts["requests"] or counts["status"] >= counts["requests"]:
-        raise WrkFailed(f"{url} answered no request with a success; is it deployed? See loadtests/with_echo.py")
-    return Sample(
-        counts["requests"] / counts["duration_us"] * 1e6, counts["p50_us"] / 1e3, counts["p99_us"] / 1e3, failed
-    )
 
 
 def table_of(connections: int, pairs: list[Pair]) -> Table:
@@ -111,9 +74,7 @@ def main(
     """Measure the service against the echo with wrk, at 1 and at 64 connections."""
     console, errors = Console(), Console(stderr=True)
     try:
-        found = shutil.which(wrk)
-        if found is None:
-            raise WrkFailed(f"There is no command {wrk!r}. Install wrk (apt-get install wrk), or give --wrk PATH.")
+        found = find_wrk(wrk)
         for url in track((service, echo), "Warming up", console=errors, transient=True):
             run_wrk(found, url, CONNECTIONS[-1], WARM_UP_S)
         for connections in track(CONNECTIONS, "Measuring", console=errors, transient=True):

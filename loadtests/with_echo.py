@@ -1,6 +1,6 @@
 """Print a Serve config that holds Tollgate and, under /echo, the echo that its figures are ratios of.
 
-    python loadtests/with_echo.py > with_echo.yaml && serve deploy with_echo.yaml
+    python -m loadtests.with_echo > with_echo.yaml && serve deploy with_echo.yaml
 
 Deploying serve_config.yaml again removes the echo.
 """
