@@ -72,8 +72,10 @@ async def test_the_items_of_one_caller_are_never_split() -> None:
 @pytest.mark.parametrize("weight", [-1, 0, 5])
 async def test_a_weight_that_no_batch_can_hold_is_an_error_of_the_caller(weight: int) -> None:
     batches = batcher(Processor(), bounds(size=4))
+    caller = asyncio.create_task(batches.submit([1], weight, LONG_S))
+    await settle()
     with pytest.raises(ValueError, match="1 to 4 transactions"):
-        await batches.submit([1], weight, LONG_S)
+        caller.result()
     assert batches.queued == 0
 
 
@@ -85,8 +87,9 @@ async def test_a_full_lane_refuses_at_once_and_computes_nothing_of_it(bulk: bool
     await settle()
     waiting = [call(batches, [1, 2], bulk=bulk), call(batches, [3], bulk=bulk)]
     await settle()
-    with pytest.raises(Overloaded):
-        await batches.submit([4], 1, LONG_S, bulk)
+    refused = call(batches, [4], bulk=bulk)
+    await settle()
+    assert isinstance(refused.exception(), Overloaded)
     assert account.lost == {"refused": 1}
     for batch in range(3):
         await processor.release(batch)
