@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Annotated, Any, Final
 
 import numpy as np
@@ -29,8 +30,8 @@ MAX_CLOCK_SKEW_MS: Final = 24 * 3_600_000
 NO_PLACE: Final = np.iinfo(np.int32).min
 """Stands for an absent coordinate in the ``*_udeg`` columns."""
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCH_NAIVE: Final = datetime(1970, 1, 1)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH_NAIVE: Final = datetime(1970, 1, 1)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 _Id = Annotated[str, Field(min_length=1, max_length=64)]
@@ -68,7 +69,7 @@ def event_time_ms(timestamp: datetime) -> int:
     >>> event_time_ms(datetime(1970, 1, 1, 0, 0, 1))
     1000
     """
-    return (timestamp - (_EPOCH_NAIVE if timestamp.tzinfo is None else _EPOCH)) // _MILLISECOND
+    return (timestamp - (EPOCH_NAIVE if timestamp.tzinfo is None else EPOCH)) // _MILLISECOND
 
 
 def amount_to_minor(amount: float) -> int:
@@ -165,11 +166,31 @@ class TransactionBatch:
             geo_location=[t.geo_location for t in transactions],
         )
 
+    @classmethod
+    def concat(cls, batches: Sequence["TransactionBatch"]) -> "TransactionBatch":
+        """Return batches, at least one, laid end to end; one alone is returned as it is."""
+        if len(batches) == 1:
+            return batches[0]
+        columns: dict[str, Any] = {}
+        for name in _COLUMN_NAMES:
+            parts = [getattr(batch, name) for batch in batches]
+            columns[name] = np.concatenate(parts) if isinstance(parts[0], np.ndarray) else [*chain(*parts)]
+        return cls(**columns)
+
+    def slice(self, start: int, stop: int) -> "TransactionBatch":
+        """Return the rows from ``start`` to before ``stop``: arrays as views, lists of references as copies."""
+        if start == 0 and stop >= len(self):
+            return self
+        return TransactionBatch(**{name: getattr(self, name)[start:stop] for name in _COLUMN_NAMES})
+
     def take(self, rows: Iterable[int]) -> "TransactionBatch":
         """Return the given rows as a batch of their own, in the given order."""
         index = list(rows)
         columns: dict[str, Any] = {}
-        for field in fields(self):
-            column = getattr(self, field.name)
-            columns[field.name] = column[index] if isinstance(column, np.ndarray) else [column[i] for i in index]
+        for name in _COLUMN_NAMES:
+            column = getattr(self, name)
+            columns[name] = column[index] if isinstance(column, np.ndarray) else [column[i] for i in index]
         return TransactionBatch(**columns)
+
+
+_COLUMN_NAMES: Final = tuple(field.name for field in fields(TransactionBatch))
