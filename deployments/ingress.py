@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from deployments.decision import Decisions
 from deployments.errors import ErrorBody, ErrorResponse, describe
 from deployments.hot_route import Answer, Answerer, BodyTooLarge, HotRoute, read_body, too_large
+from deployments.json_bulk import JsonBulk
 from deployments.live_settings import LiveSettings
 from deployments.responses import (
     EXAMPLE_BATCH_RESPONSE,
@@ -60,6 +61,7 @@ class Ingress:
         self._decide_batch = self._router.decide  # Bound once: see Router.
         self._settings = LiveSettings(IngressSettings)
         self._scoring = Scoring(self._decide, IngressSettings())
+        self._json_bulk = JsonBulk(self._scoring, lambda: self._scoring.settings)
         self._uptime = Uptime()
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
@@ -136,7 +138,7 @@ class Ingress:
             },
         )
         async def predict_batch(request: Request) -> Response:
-            return await self._respond(request, self._scoring.predict_batch)
+            return await self._respond(request, self._json_bulk.answer)
 
         @api.get("/health", summary="Liveness of this replica", responses=_example({"status": "alive"}))
         async def health() -> dict[str, str]:

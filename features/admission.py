@@ -7,7 +7,6 @@ either admits it or says what is wrong. So a bulk row cannot be judged otherwise
 :mod:`features.json_rows` and :mod:`features.arrow_rows` make the columns.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +28,7 @@ from features.transaction import (
     Transaction,
     TransactionBatch,
     amounts_to_minor,
+    assigned_ids,
     check_transaction,
 )
 
@@ -206,12 +206,6 @@ def times_of_values(values: list[Any], doubtful: Bools) -> Int64s:
     return np.where(unread, NO_TIME_MS, _milliseconds([EPOCH if time is None else time for time in read]))
 
 
-def assigned_ids(n: int) -> list[str]:
-    """Return n new transaction ids: 32 hex digits each, at random."""
-    digits = os.urandom(16 * n).hex()
-    return [digits[at : at + 32] for at in range(0, 32 * n, 32)]
-
-
 def _plausible(columns: Columns, now_ms: int) -> Bools:
     """Return the rows (n,) whose numbers are surely good; a comparison with NaN is False."""
     time_ms, amount, lat, long = columns.event_time_ms, columns.amount, columns.lat, columns.long
@@ -301,4 +295,5 @@ def _time_or_none(value: Any) -> datetime | None:
 def _milliseconds(times: list[datetime]) -> Int64s:
     # A time without an offset is UTC for Arrow, too.
     microseconds = pa.array(times, pa.timestamp("us", "UTC")).cast(pa.int64())
-    return microseconds.to_numpy(zero_copy_only=False) // 1000
+    milliseconds: Int64s = microseconds.to_numpy(zero_copy_only=False) // 1000
+    return milliseconds

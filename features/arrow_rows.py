@@ -123,9 +123,10 @@ def _texts(column: pa.Array) -> list[Any]:
         places = pc.fill_null(column.indices, pa.scalar(-1, pa.int64()).cast(column.indices.type, safe=False))
         places = places.to_numpy(zero_copy_only=False)
         nulls = column.is_null().to_numpy(zero_copy_only=False)
-        return words[np.where(nulls, -1, places.astype(np.int64))].tolist()
+        texts: list[Any] = words[np.where(nulls, -1, places.astype(np.int64))].tolist()
+        return texts
     if pa.types.is_null(column.type) or _longest(column) <= _LONGEST_BYTES:
-        return column.to_pylist()
+        return list(column.to_pylist())
     lengths = _lengths(column)
     return [
         cell.as_py() if length <= _LONGEST_BYTES else _TOO_LONG
@@ -143,7 +144,8 @@ def _lengths(column: pa.Array) -> Int64s:
         # A view is 16 bytes, of which the first four are the length.
         views = np.frombuffer(column.buffers()[1], np.int32).reshape(-1, 4)
         return views[column.offset : column.offset + len(column), 0].astype(np.int64)
-    return pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    lengths: Int64s = pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    return lengths
 
 
 def _times(column: pa.Array, doubtful: Bools) -> Int64s:

@@ -76,9 +76,8 @@ def _numbers(column: list[Any], doubtful: Bools) -> Floats:
     if numbers is not None:
         return numbers
     good = [_is_good_number(value) for value in column]
-    np.logical_or(
-        doubtful, [not ok and value is not None for ok, value in zip(good, column, strict=True)], doubtful
-    )
+    strange = [not ok and value is not None for ok, value in zip(good, column, strict=True)]
+    np.logical_or(doubtful, strange, out=doubtful)
     return np.array([value if ok else None for value, ok in zip(column, good, strict=True)], np.float64)
 
 

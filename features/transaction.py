@@ -5,7 +5,7 @@ as a :class:`TransactionBatch`: one array or list a column, never one object a r
 """
 
 import hashlib
-import uuid
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
@@ -91,6 +91,12 @@ def degrees_to_udeg(degrees: float | None) -> int:
     return NO_PLACE if degrees is None else round(degrees * 1e6)
 
 
+def assigned_ids(n: int) -> list[str]:
+    """Return n new transaction ids: 32 hex digits each, at random."""
+    digits = os.urandom(16 * n).hex()
+    return [digits[at : at + 32] for at in range(0, 32 * n, 32)]
+
+
 def transaction_hash(transaction_id: str) -> int:
     """Return the 64-bit hash under which an event log remembers a transaction. Never 0.
 
@@ -152,7 +158,7 @@ class TransactionBatch:
     def of(cls, transactions: Sequence[Transaction]) -> "TransactionBatch":
         """Return validated transactions as columns; an absent transaction_id is assigned here."""
         return cls(
-            transaction_id=[t.transaction_id or uuid.uuid4().hex for t in transactions],
+            transaction_id=[t.transaction_id or assigned_ids(1)[0] for t in transactions],
             event_time_ms=np.array([event_time_ms(t.timestamp) for t in transactions], np.int64),
             amount_minor=np.array([amount_to_minor(t.amount) for t in transactions], np.int64),
             customer_id=[t.customer_id for t in transactions],

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from features.admission import Admitted, admit_one, assigned_ids
+from features.admission import Admitted, admit_one
 from features.arrow_rows import admit_arrow, check_schema
 from features.errors import InvalidTransaction
 from features.json_rows import admit_json
@@ -23,6 +23,7 @@ from features.transaction import (
     MAX_CLOCK_SKEW_MS,
     Transaction,
     TransactionBatch,
+    assigned_ids,
 )
 
 NOW_MS = int(datetime(2026, 5, 28, tzinfo=UTC).timestamp() * 1000)
