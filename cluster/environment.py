@@ -37,6 +37,8 @@ def head_environment(settings: ClusterSettings, base: Mapping[str, str]) -> dict
     return component_environment(settings, RAY, base) | {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        # Lets streams of lines of any length through; see there.
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "deployments.http_front:middlewares",
         # Ray gives its workers niceness 15, as batch jobs deserve. These answer payments: at 15 every other
         # process of the machine would go before each of the five replicas that a decision passes.
         "RAY_worker_niceness": "0",

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 from urllib.parse import parse_qsl
@@ -24,6 +24,10 @@ ROWS_A_TURN: Final = 512
 
 class Decider(Protocol):
     """The graph behind the micro-batcher."""
+
+    @property
+    def max_chunk(self) -> int:
+        """Rows that a chunk may hold at most."""
 
     async def decide(
         self, chunk: TransactionBatch, include_features: bool
@@ -73,9 +77,7 @@ async def admit_in_turns(
     return Admitted.concat(parts, [min(rows_a_turn, n - start) for start in starts])
 
 
-async def decide_all(
-    decider: Decider, batch: TransactionBatch, include_features: bool, max_chunk: Callable[[], int]
-) -> Outcome:
+async def decide_all(decider: Decider, batch: TransactionBatch, include_features: bool) -> Outcome:
     """Return the decisions of a request.
 
     After a chunk that was not decided there is no next one: it would not see what it should, and would wait in
@@ -87,7 +89,7 @@ async def decide_all(
     chunks: list[Chunk] = []
     decided = 0
     try:
-        async for chunk in _decided(decider, batch, include_features, max_chunk):
+        async for chunk in _decided(decider, batch, include_features):
             chunks.append(chunk)
             decided = chunk.stop
     except Exception as error:
@@ -97,13 +99,11 @@ async def decide_all(
     return Outcome(chunks, decided, None)
 
 
-async def _decided(
-    decider: Decider, batch: TransactionBatch, include_features: bool, max_chunk: Callable[[], int]
-) -> AsyncIterator[Chunk]:
+async def _decided(decider: Decider, batch: TransactionBatch, include_features: bool) -> AsyncIterator[Chunk]:
     start = 0
     while start < len(batch):
         # Read anew for each chunk: a new configuration may have come meanwhile.
-        stop = min(start + max_chunk(), len(batch))
+        stop = min(start + decider.max_chunk, len(batch))
         _, decisions, share = await decider.decide(batch.slice(start, stop), include_features)
         yield Chunk(start, stop, decisions, share)
         start = stop
@@ -154,12 +154,9 @@ def check_count(count: int, most: int, nothing: str) -> None:
         raise InvalidTransaction("body", f"must hold at most {most} transactions, not {count}")
 
 
-def fault_bodies(admitted: Admitted) -> dict[int, ErrorBody]:
-    """Return what is wrong with each row that was refused."""
-    return {row: describe(fault)[1] for row, fault in admitted.faults.items()}
-
-
-def undecided_rows(admitted: Admitted, outcome: Outcome) -> Sequence[int]:
-    """Return the rows of the request that were admitted, but not decided."""
-    rows: list[int] = admitted.rows[outcome.decided :].tolist()
-    return rows
+def errors(admitted: Admitted, outcome: Outcome) -> dict[int, ErrorBody]:
+    """Return the error of each row of a request that has no decision."""
+    found = {row: describe(fault)[1] for row, fault in admitted.faults.items()}
+    if outcome.failure is not None:
+        found.update(dict.fromkeys(admitted.rows[outcome.decided :].tolist(), outcome.failure))
+    return found

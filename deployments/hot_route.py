@@ -15,14 +15,15 @@ from deployments.responses import error_json
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status and JSON bytes of one answer."""
+    """Status and bytes of one answer."""
 
     status: int
     body: bytes
+    media_type: bytes = b"application/json"
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return the raw headers of the answer."""
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(self.body))]
+        headers = [(b"content-type", self.media_type), (b"content-length", b"%d" % len(self.body))]
         if self.status == 503:
             headers.append((b"retry-after", b"%d" % RETRY_AFTER_S))
         return headers

@@ -14,12 +14,11 @@ from deployments.bulk import (
     admit_in_turns,
     check_count,
     decide_all,
-    fault_bodies,
+    errors,
     refusal,
-    undecided_rows,
     wants_features,
 )
-from deployments.errors import HANDLED, NO_ARRAY, UNEXPECTED, ErrorBody
+from deployments.errors import HANDLED, NO_ARRAY, UNEXPECTED
 from deployments.hot_route import Answer
 from deployments.responses import error_json
 from deployments.row_json import error_row, item_rows
@@ -62,9 +61,7 @@ class JsonBulk:
             admitted = await admit_in_turns(
                 len(values), lambda start, stop: admit_json(values[start:stop], now_ms)
             )
-            outcome = await decide_all(
-                self._decider, admitted.batch, include_features, lambda: self._settings().batch.max_size
-            )
+            outcome = await decide_all(self._decider, admitted.batch, include_features)
         except HANDLED as error:
             return refusal(error)
         except Exception:
@@ -102,11 +99,3 @@ def _whole(admitted: Admitted, outcome: Outcome, include_features: bool) -> byte
         rows[place] = error_row(place, body)
     head = f'{{"decided":{outcome.decided},"failed":{count - outcome.decided},"results":['
     return f"{head}{','.join(rows)}]}}".encode()
-
-
-def errors(admitted: Admitted, outcome: Outcome) -> dict[int, ErrorBody]:
-    """Return the error of each row that has no decision."""
-    found = fault_bodies(admitted)
-    if outcome.failure is not None:
-        found.update(dict.fromkeys(undecided_rows(admitted, outcome), outcome.failure))
-    return found

@@ -78,6 +78,11 @@ class Scoring:
             logger.exception("an unexpected error; the request gets 500")
             return Answer(500, error_json(UNEXPECTED))
 
+    @property
+    def max_chunk(self) -> int:
+        """Rows of a chunk at most. Large ones are cheap: the fixed cost of a batch on its five hops is shared."""
+        return self._settings.batch.max_size
+
     async def decide(
         self, chunk: TransactionBatch, include_features: bool
     ) -> tuple[TransactionBatch, Decisions, Share]:

@@ -52,7 +52,26 @@ class IngressSettings(Settings):
     max_items: Annotated[int, Field(ge=1, le=100_000)] = 10_000
     """Items of one POST /predict/batch."""
     max_body_bytes: Annotated[int, Field(ge=1024, le=256 * 2**20)] = 8 * 2**20
-    """Bytes of one request body."""
+    """Bytes of one request body in JSON."""
+    max_arrow_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000
+    """Rows of one Arrow request: some seconds of work, and about 80 MB of the replica while it lasts."""
+    max_arrow_bytes: Annotated[int, Field(ge=1024, le=256 * 2**20)] = 32 * 2**20
+    """Bytes of one Arrow request: as many rows of 320 bytes, where a usual one has 80."""
+    max_line_bytes: Annotated[int, Field(ge=256, le=2**20)] = 16 * 2**10
+    """Bytes of one line of an NDJSON stream: the longest good one, of 8 texts of 64 four-byte letters written as
+    escapes, has 7 KB."""
+    max_unread_bytes: Annotated[int, Field(ge=2**16, le=2**28)] = 4 * 2**20
+    """Answers of an NDJSON stream that the client has not read yet and that stay in memory; past them its body is
+    not read on."""
+    max_spooled_bytes: Annotated[int, Field(ge=0, le=2**40)] = 2**30
+    """Unread answers that go to a temporary file, for clients that send their whole body before they read."""
+    patience_ms: Annotated[int, Field(ge=1, le=600_000)] = 1000
+    """How long a client may read nothing, with answers waiting, before it counts as one of those."""
+    max_stall_ms: Annotated[int, Field(ge=1, le=3_600_000)] = 60_000
+    """How long a client may read nothing once memory and file are full, and how long the next bytes of its body
+    may take; past it the stream ends."""
+    max_retry_ms: Annotated[int, Field(ge=0, le=600_000)] = 30_000
+    """How long a stream tries again while the queue is full: a stream can wait, and its client waits with it."""
 
 
 class ModelRef(Settings):

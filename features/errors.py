@@ -2,6 +2,7 @@
 
 TollgateError
 +-- InvalidTransaction     a transaction that the contract at the door does not admit; names the field
++-- InvalidStream          a body that is no Arrow stream that can be read here, or one with too much in it
 +-- InvalidHistory         a history file or column mapping that cannot be read; names the column
 +-- InvalidRule            a policy rule that does not parse or names an unknown column
 +-- OnlineStoreUnavailable the online store did not answer in time, or answered with an error
@@ -29,6 +30,10 @@ class InvalidTransaction(TollgateError):
 
     def __str__(self) -> str:
         return f"{self.field}: {self.message}"
+
+
+class InvalidStream(TollgateError):
+    """A body is no Arrow stream, or none that can be read here; the message says what was expected."""
 
 
 class InvalidHistory(TollgateError):
