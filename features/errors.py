@@ -11,6 +11,7 @@ TollgateError
 +-- Overloaded             the queue is full; the caller may retry after a pause
 +-- DeadlineExceeded       the time of a queued transaction was over before it was computed
 +-- ServiceUnavailable     a client of the live service got no answer (training.scoring_client)
++-- ScoringFailed          the live service did not score a file; says why (cluster.scoring)
 +-- ReplayRefused          a replay cannot be compared (training.replay)
 +-- ClusterError           the one-machine launcher cannot go on; says what to do
 """
@@ -62,6 +63,10 @@ class Overloaded(TollgateError):
 
 class DeadlineExceeded(TollgateError):
     """The time of a queued transaction was over before its computation began; it was not counted."""
+
+
+class ScoringFailed(TollgateError):
+    """The live service did not score a file; the message says why."""
 
 
 class ClusterError(TollgateError):
