@@ -3,9 +3,9 @@
 ``RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH=deployments.http_front:middlewares``, on every node.
 
 By default Serve reads the whole body of a request ahead, without a bound, to notice when the client goes away, and
-ends each request after ``request_timeout_s``. For a stream of lines both are wrong: the whole file would be in memory,
-and had better be short. Two headers of Serve switch both off. They are set here for such streams alone, and taken
-from every other bulk request, as no client should decide on them.
+ends each request after ``request_timeout_s``. For a stream of lines both are wrong: the whole file would be in
+memory, and had better be short. Two headers of Serve switch both off. They are set here for such streams
+alone, and taken from every other bulk request, as no client should decide on them.
 """
 
 from typing import Final

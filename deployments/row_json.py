@@ -93,11 +93,11 @@ def _numbers(values: list[float]) -> list[str]:
 
 
 def _texts(texts: Sequence[str]) -> list[str]:
-    parts = to_json(texts)[2:-2].decode().split('","')
-    if len(parts) == len(texts):
-        return [f'"{part}"' for part in parts]
-    # A text holds the separator itself.
-    return [_json(text) for text in texts]
+    whole = to_json(texts)
+    if b"\\" in whole:
+        # Only a text with a quote, which is escaped, can hold what separates two texts.
+        return [_json(text) for text in texts]
+    return [f'"{text}"' for text in whole[2:-2].decode().split('","')]
 
 
 def _json(value: Any) -> str:
