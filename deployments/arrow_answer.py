@@ -145,7 +145,8 @@ class _Spread:
 
     def features(self) -> list[pa.Array]:
         matrix = np.full((self._n, len(FEATURE_NAMES)), np.nan)
-        matrix[self._rows] = self._joined(lambda decisions: decisions.features)
+        if self._chunks:
+            matrix[self._rows] = self._joined(lambda decisions: decisions.features)
         mask = None if self._whole else self._missing
         return [pa.array(np.ascontiguousarray(column), mask=mask) for column in matrix.T]
 

@@ -39,7 +39,7 @@ def read_stream(body: bytes, max_rows: int) -> pa.RecordBatch:
             raise InvalidTransaction("body", f"{NO_STREAM} of at least one row")
         [batch] = table.unify_dictionaries().combine_chunks().to_batches()
         batch.validate(full=True)
-    except (pa.ArrowException, OSError, struct.error) as error:
+    except (pa.ArrowException, OSError, ValueError, struct.error) as error:
         told = (str(error) or type(error).__name__).splitlines()[0]
         raise InvalidStream(f"{NO_STREAM}: {told[:200]}") from error
     return batch

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from deployments.arrow_bulk import ArrowBulk
 from deployments.hot_route import Answer
 from deployments.json_bulk import JsonBulk
+from deployments.ndjson import NdjsonBulk
 from deployments.scoring import Scoring
 from deployments.settings import IngressSettings
 from tests.unit.deployments.graph import Graph
@@ -12,11 +14,13 @@ NOW_S = 1_780_000_000.0  # 2026-05-28
 
 
 class Service:
-    """Answers single transactions and JSON arrays; ``bounds`` are those of the ingress."""
+    """Answers on every road; ``bounds`` are those of the ingress."""
 
     def __init__(self, graph: Graph, **bounds: Any) -> None:
         self.scoring = Scoring(graph.decide, IngressSettings(**bounds), clock=lambda: NOW_S)
-        self._json = JsonBulk(self.scoring, lambda: self.scoring.settings, clock=lambda: NOW_S)
+        self._json = JsonBulk(self.scoring, lambda: self.settings, clock=lambda: NOW_S)
+        self._arrow = ArrowBulk(self.scoring, lambda: self.settings, clock=lambda: NOW_S)
+        self.ndjson = NdjsonBulk(self.scoring, lambda: self.settings, clock=lambda: NOW_S)
 
     @property
     def settings(self) -> IngressSettings:
@@ -30,3 +34,6 @@ class Service:
 
     async def predict_batch(self, body: bytes, query: bytes) -> Answer:
         return await self._json.answer(body, query)
+
+    async def predict_arrow(self, body: bytes, query: bytes) -> Answer:
+        return await self._arrow.answer(body, query)
