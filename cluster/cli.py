@@ -100,6 +100,7 @@ app.command("ingest")(offline_commands.ingest_command)
 app.command("train")(offline_commands.train_command)
 app.command("backfill")(offline_commands.backfill_command)
 app.command("replay")(offline_commands.replay_command)
+app.command("score")(offline_commands.score_command)
 
 
 def _standing(settings: ClusterSettings) -> str:

@@ -1,4 +1,4 @@
-"""The commands of the offline path, from raw history to registered bundle and warm online store."""
+"""The commands on histories and files: from raw history to registered bundle, warm online store, scored file."""
 
 from datetime import datetime
 from pathlib import Path
@@ -111,4 +111,35 @@ def replay_command(
         )
         Console(stderr=True).print(report)
         if not report.ok:
+            raise typer.Exit(1)
+
+
+def score_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or Parquet, by its extension.")],
+    out: Annotated[Path | None, typer.Option(help="Parquet to write; default: FILE.scored.parquet.")] = None,
+    url: Annotated[str | None, typer.Option(help="Address of the service; default: the stack of --home.")] = None,
+    mapping: Annotated[
+        str | None,
+        typer.Option(help="Mapping as for ingest; default: columns are named as the fields of the API."),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, max=1_000_000, help="Rows a request.")] = 10_000,
+    connections: Annotated[int, typer.Option(min=1, max=64, help="Requests under way at once.")] = 2,
+    home: Home = None,
+) -> None:
+    """Decide every row of a file through the live service; the exit code is 1 when a row was not decided."""
+    from cluster.scoring.score import score
+    from cluster.scoring.summary import score_summary
+    from training.ingestion.mapping import load_mapping
+
+    with reporting():
+        report = score(
+            file,
+            out or file.with_name(f"{file.name}.scored.parquet"),
+            url=url or standing_settings(home).http_url,
+            mapping=None if mapping is None else load_mapping(mapping),
+            batch_size=batch_size,
+            connections=connections,
+        )
+        Console(stderr=True).print(score_summary(report))
+        if report.failed:
             raise typer.Exit(1)

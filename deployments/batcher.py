@@ -116,8 +116,10 @@ class MicroBatcher(Generic[Item, Result]):
         """
         if not 0 < weight <= self._settings.max_size:
             raise ValueError(f"a batch holds 1 to {self._settings.max_size} transactions, not {weight}")
-        lane = self._bulk if bulk else self._single
-        if lane.weight + weight > self._settings.max_queue:
+        lane, bound = (
+            (self._bulk, self._settings.max_bulk_queue) if bulk else (self._single, self._settings.max_queue)
+        )
+        if lane.weight + weight > bound:
             self._observer.dropped("refused", weight)
             raise Overloaded(f"{lane.weight} transactions wait already; retry after a pause")
         loop = asyncio.get_running_loop()

@@ -10,6 +10,7 @@ from ray.serve.exceptions import BackPressureError, RayServeException
 from features.errors import (
     BundleRefused,
     DeadlineExceeded,
+    InvalidStream,
     InvalidTransaction,
     OnlineStoreUnavailable,
     Overloaded,
@@ -44,6 +45,7 @@ RETRY_AFTER_S: Final = 1
 
 STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     InvalidTransaction: (422, "invalid_transaction"),
+    InvalidStream: (400, "invalid_arrow"),
     Overloaded: (503, "overloaded"),
     DeadlineExceeded: (503, "overloaded"),
     OnlineStoreUnavailable: (503, "unavailable"),
@@ -85,6 +87,9 @@ def describe(error: Exception) -> tuple[int, ErrorBody]:
         return 500, UNEXPECTED
     if isinstance(error, InvalidTransaction):
         return status, invalid([FieldError(field=error.field, message=error.message)])
+    if isinstance(error, InvalidStream):
+        fault = FieldError(field="body", message=str(error))
+        return status, ErrorBody(code=code, message=f"body: {error}", details=[fault])
     message = (
         str(error) if isinstance(error, TollgateError) else "a part of the service did not answer in time; retry"
     )

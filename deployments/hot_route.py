@@ -19,14 +19,15 @@ REQUEST_ID: Final = b"x-request-id"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status and JSON bytes of one answer."""
+    """Status and bytes of one answer."""
 
     status: int
     body: bytes
+    media_type: bytes = b"application/json"
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return the raw headers of the answer."""
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(self.body))]
+        headers = [(b"content-type", self.media_type), (b"content-length", b"%d" % len(self.body))]
         if self.status == 503:
             headers.append((b"retry-after", b"%d" % RETRY_AFTER_S))
         return headers
@@ -34,8 +35,10 @@ class Answer:
 
 Gone = Callable[[], bool]
 """Says whether the client has left."""
-Answerer = Callable[[bytes, bytes, Gone], Awaitable[Answer]]
+Answerer = Callable[[bytes, bytes], Awaitable[Answer]]
 """From body and query string to the answer; never raises."""
+HotAnswerer = Callable[[bytes, bytes, Gone], Awaitable[Answer]]
+"""The same for a request whose client nobody else watches."""
 
 
 class BodyTooLarge(Exception):
@@ -52,7 +55,7 @@ class HotRoute:
         max_body_bytes: current bound on the body.
     """
 
-    def __init__(self, app: ASGIApp, path: str, answer: Answerer, max_body_bytes: Callable[[], int]) -> None:
+    def __init__(self, app: ASGIApp, path: str, answer: HotAnswerer, max_body_bytes: Callable[[], int]) -> None:
         self._app = app
         self._path = path
         self._answer = answer

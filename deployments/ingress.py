@@ -9,14 +9,18 @@ from fastapi.responses import JSONResponse, Response
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from deployments import arrow_bulk, ndjson
+from deployments.arrow_bulk import ArrowBulk
 from deployments.decision import Decisions
 from deployments.errors import ErrorBody, ErrorResponse, describe
 from deployments.garbage import collect_seldom
-from deployments.hot_route import Answer, Answerer, BodyTooLarge, HotRoute, gone, read_body, too_large
+from deployments.hot_route import Answer, Answerer, BodyTooLarge, HotRoute, read_body, too_large
+from deployments.json_bulk import JsonBulk
 from deployments.live_settings import LiveSettings
 from deployments.metrics import BatchMetrics
+from deployments.ndjson import NdjsonBulk
 from deployments.responses import (
     EXAMPLE_BATCH_RESPONSE,
     EXAMPLE_MODEL,
@@ -63,6 +67,9 @@ class Ingress:
         self._decide_batch = self._router.decide  # Bound once: see Router.
         self._settings = LiveSettings(IngressSettings)
         self._scoring = Scoring(self._decide, IngressSettings(), BatchMetrics())
+        self._json_bulk = JsonBulk(self._scoring, lambda: self._scoring.settings)
+        self._arrow_bulk = ArrowBulk(self._scoring, lambda: self._scoring.settings)
+        self._ndjson_bulk = NdjsonBulk(self._scoring, lambda: self._scoring.settings)
         self._uptime = Uptime()
         self._busy = BusyShare()
 
@@ -99,15 +106,14 @@ class Ingress:
             parts = {"router": no_answer(parts)}
         return {**parts, "ingress": own}
 
-    async def _respond(self, request: Request, answer: Answerer) -> Response:
-        limit = self._scoring.settings.max_body_bytes
+    async def _respond(self, request: Request, answer: Answerer, limit: int) -> Response:
         try:
             body = await read_body(request.receive, limit)
         except BodyTooLarge:
             return _response(too_large(limit))
         if body is None:
             return Response(status_code=499)  # The client went away; nobody reads this.
-        return _response(await answer(body, request.scope["query_string"], gone(request.receive)))
+        return _response(await answer(body, request.scope["query_string"]))
 
     def _fastapi(self) -> FastAPI:
         api = FastAPI(
@@ -130,7 +136,7 @@ class Ingress:
             openapi_extra={"requestBody": _body(_schema(), EXAMPLE_REQUEST), "parameters": [_INCLUDE]},
         )
         async def predict(request: Request) -> Response:
-            return await self._respond(request, self._scoring.predict)
+            return await self._respond(request, self._scoring.predict, self._scoring.settings.max_body_bytes)
 
         @api.post(
             "/predict/batch",
@@ -148,7 +154,14 @@ class Ingress:
             },
         )
         async def predict_batch(request: Request) -> Response:
-            return await self._respond(request, self._scoring.predict_batch)
+            settings = self._scoring.settings
+            media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if media_type == ndjson.MEDIA_TYPE:
+                return _Stream(self._ndjson_bulk)
+            if media_type == arrow_bulk.MEDIA_TYPE:
+                return await self._respond(request, self._arrow_bulk.answer, settings.max_arrow_bytes)
+            # Clients send JSON under any name, or none.
+            return await self._respond(request, self._json_bulk.answer, settings.max_body_bytes)
 
         @api.get("/health", summary="Liveness of this replica", responses=_example({"status": "alive"}))
         async def health() -> dict[str, str]:
@@ -176,6 +189,17 @@ class Ingress:
             return JSONResponse(await self._router.model.remote())
 
         return api
+
+
+class _Stream(Response):
+    """Lets a road of its own answer: it reads and sends at the same time."""
+
+    def __init__(self, road: ASGIApp) -> None:
+        super().__init__()
+        self._road = road
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._road(scope, receive, send)
 
 
 def _schema() -> dict[str, Any]:

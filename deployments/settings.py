@@ -36,14 +36,17 @@ class BatchSettings(Settings):
     slots: Annotated[int, Field(ge=1, le=64)] = 2
     """Micro-batches under way at once in one ingress replica."""
     max_queue: Annotated[int, Field(ge=1, le=100_000)] = 4096
-    """Transactions that may wait in one lane of an ingress replica; beyond it a request gets 503 at once."""
+    """Single transactions that may wait in one ingress replica; beyond it a request gets 503 at once."""
+    max_bulk_queue: Annotated[int, Field(ge=1, le=1_000_000)] = 16_384
+    """Transactions of bulk requests that may wait, a chunk of each request at a time."""
     single_share: Annotated[float, Field(gt=0, lt=1)] = 0.8
     """Share of the transactions that come from single requests, while bulk requests wait as well."""
 
     @model_validator(mode="after")
-    def _a_batch_fits_the_queue(self) -> Self:
-        if self.max_queue < self.max_size:
-            raise ValueError(f"max_queue ({self.max_queue}) must not be below max_size ({self.max_size})")
+    def _a_batch_fits_the_queues(self) -> Self:
+        for name, bound in (("max_queue", self.max_queue), ("max_bulk_queue", self.max_bulk_queue)):
+            if bound < self.max_size:
+                raise ValueError(f"{name} ({bound}) must not be below max_size ({self.max_size})")
         return self
 
 
@@ -58,7 +61,26 @@ class IngressSettings(Settings):
     max_items: Annotated[int, Field(ge=1, le=100_000)] = 10_000
     """Items of one POST /predict/batch."""
     max_body_bytes: Annotated[int, Field(ge=1024, le=256 * 2**20)] = 8 * 2**20
-    """Bytes of one request body."""
+    """Bytes of one request body in JSON."""
+    max_arrow_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000
+    """Rows of one Arrow request: some seconds of work, and about 80 MB of the replica while it lasts."""
+    max_arrow_bytes: Annotated[int, Field(ge=1024, le=256 * 2**20)] = 32 * 2**20
+    """Bytes of one Arrow request: as many rows of 320 bytes, where a usual one has 80."""
+    max_line_bytes: Annotated[int, Field(ge=256, le=2**20)] = 16 * 2**10
+    """Bytes of one line of an NDJSON stream: the longest good one, of 8 texts of 64 four-byte letters written as
+    escapes, has 7 KB."""
+    max_unread_bytes: Annotated[int, Field(ge=2**16, le=2**28)] = 4 * 2**20
+    """Answers of an NDJSON stream that the client has not read yet and that stay in memory; past them its body is
+    not read on."""
+    max_spooled_bytes: Annotated[int, Field(ge=0, le=2**40)] = 2**30
+    """Unread answers that go to a temporary file, for clients that send their whole body before they read."""
+    patience_ms: Annotated[int, Field(ge=1, le=600_000)] = 1000
+    """How long a client may read nothing, with answers waiting, before it counts as one of those."""
+    max_stall_ms: Annotated[int, Field(ge=1, le=3_600_000)] = 60_000
+    """How long a client may read nothing once memory and file are full, and how long the next bytes of its body
+    may take; past it the stream ends."""
+    max_retry_ms: Annotated[int, Field(ge=0, le=600_000)] = 30_000
+    """How long a stream tries again while the queue is full: a stream can wait, and its client waits with it."""
 
 
 class ModelRef(Settings):

@@ -2,6 +2,7 @@
 
 TollgateError
 +-- InvalidTransaction     a transaction that the contract at the door does not admit; names the field
++-- InvalidStream          a body that is no Arrow stream that can be read here, or one with too much in it
 +-- InvalidHistory         a history file or column mapping that cannot be read; names the column
 +-- InvalidRule            a policy rule that does not parse or names an unknown column
 +-- OnlineStoreUnavailable the online store did not answer in time, or answered with an error
@@ -10,6 +11,7 @@ TollgateError
 +-- Overloaded             the queue is full; the caller may retry after a pause
 +-- DeadlineExceeded       the time of a queued transaction was over before it was computed
 +-- ServiceUnavailable     a client of the live service got no answer (training.scoring_client)
++-- ScoringFailed          the live service did not score a file; says why (cluster.scoring)
 +-- ReplayRefused          a replay cannot be compared (training.replay)
 +-- ClusterError           the one-machine launcher cannot go on; says what to do
 """
@@ -29,6 +31,10 @@ class InvalidTransaction(TollgateError):
 
     def __str__(self) -> str:
         return f"{self.field}: {self.message}"
+
+
+class InvalidStream(TollgateError):
+    """A body is no Arrow stream, or none that can be read here; the message says what was expected."""
 
 
 class InvalidHistory(TollgateError):
@@ -57,6 +63,10 @@ class Overloaded(TollgateError):
 
 class DeadlineExceeded(TollgateError):
     """The time of a queued transaction was over before its computation began; it was not counted."""
+
+
+class ScoringFailed(TollgateError):
+    """The live service did not score a file; the message says why."""
 
 
 class ClusterError(TollgateError):

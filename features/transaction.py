@@ -5,10 +5,11 @@ as a :class:`TransactionBatch`: one array or list a column, never one object a r
 """
 
 import hashlib
-import uuid
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Annotated, Any, Final
 
 import numpy as np
@@ -29,8 +30,8 @@ MAX_CLOCK_SKEW_MS: Final = 24 * 3_600_000
 NO_PLACE: Final = np.iinfo(np.int32).min
 """Stands for an absent coordinate in the ``*_udeg`` columns."""
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCH_NAIVE: Final = datetime(1970, 1, 1)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH_NAIVE: Final = datetime(1970, 1, 1)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 _Id = Annotated[str, Field(min_length=1, max_length=64)]
@@ -68,7 +69,7 @@ def event_time_ms(timestamp: datetime) -> int:
     >>> event_time_ms(datetime(1970, 1, 1, 0, 0, 1))
     1000
     """
-    return (timestamp - (_EPOCH_NAIVE if timestamp.tzinfo is None else _EPOCH)) // _MILLISECOND
+    return (timestamp - (EPOCH_NAIVE if timestamp.tzinfo is None else EPOCH)) // _MILLISECOND
 
 
 def amount_to_minor(amount: float) -> int:
@@ -88,6 +89,12 @@ def amounts_to_minor(amounts: npt.NDArray[np.float64]) -> Int64s:
 def degrees_to_udeg(degrees: float | None) -> int:
     """Return a coordinate in integer micro-degrees (0.11 m), or ``NO_PLACE`` for None."""
     return NO_PLACE if degrees is None else round(degrees * 1e6)
+
+
+def assigned_ids(n: int) -> list[str]:
+    """Return n new transaction ids: 32 hex digits each, at random."""
+    digits = os.urandom(16 * n).hex()
+    return [digits[at : at + 32] for at in range(0, 32 * n, 32)]
 
 
 def transaction_hash(transaction_id: str) -> int:
@@ -151,7 +158,7 @@ class TransactionBatch:
     def of(cls, transactions: Sequence[Transaction]) -> "TransactionBatch":
         """Return validated transactions as columns; an absent transaction_id is assigned here."""
         return cls(
-            transaction_id=[t.transaction_id or uuid.uuid4().hex for t in transactions],
+            transaction_id=[t.transaction_id or assigned_ids(1)[0] for t in transactions],
             event_time_ms=np.array([event_time_ms(t.timestamp) for t in transactions], np.int64),
             amount_minor=np.array([amount_to_minor(t.amount) for t in transactions], np.int64),
             customer_id=[t.customer_id for t in transactions],
@@ -165,11 +172,31 @@ class TransactionBatch:
             geo_location=[t.geo_location for t in transactions],
         )
 
+    @classmethod
+    def concat(cls, batches: Sequence["TransactionBatch"]) -> "TransactionBatch":
+        """Return batches, at least one, laid end to end; one alone is returned as it is."""
+        if len(batches) == 1:
+            return batches[0]
+        columns: dict[str, Any] = {}
+        for name in _COLUMN_NAMES:
+            parts = [getattr(batch, name) for batch in batches]
+            columns[name] = np.concatenate(parts) if isinstance(parts[0], np.ndarray) else [*chain(*parts)]
+        return cls(**columns)
+
+    def slice(self, start: int, stop: int) -> "TransactionBatch":
+        """Return the rows from ``start`` to before ``stop``: arrays as views, lists of references as copies."""
+        if start == 0 and stop >= len(self):
+            return self
+        return TransactionBatch(**{name: getattr(self, name)[start:stop] for name in _COLUMN_NAMES})
+
     def take(self, rows: Iterable[int]) -> "TransactionBatch":
         """Return the given rows as a batch of their own, in the given order."""
         index = list(rows)
         columns: dict[str, Any] = {}
-        for field in fields(self):
-            column = getattr(self, field.name)
-            columns[field.name] = column[index] if isinstance(column, np.ndarray) else [column[i] for i in index]
+        for name in _COLUMN_NAMES:
+            column = getattr(self, name)
+            columns[name] = column[index] if isinstance(column, np.ndarray) else [column[i] for i in index]
         return TransactionBatch(**columns)
+
+
+_COLUMN_NAMES: Final = tuple(field.name for field in fields(TransactionBatch))

@@ -104,6 +104,41 @@ def open_source(path: Path, mapping: ColumnMapping) -> Source:
     return Source(files, mapping, tuple(absent), total_rows)
 
 
+def column_names(path: Path) -> tuple[str, ...]:
+    """Return the names of the columns of a CSV or Parquet file, in its order.
+
+    Raises:
+        InvalidHistory: it cannot be read; names it.
+    """
+    return tuple(_head(path).schema.names)
+
+
+def first_cell(path: Path, column: str) -> Any:
+    """Return what the first row of a file holds in a column, as text where the file is CSV; None without rows.
+
+    Raises:
+        InvalidHistory: it cannot be read; names it.
+    """
+    head = _head(path)
+    return head.column(column)[0].as_py() if len(head) else None
+
+
+def _head(path: Path) -> pa.RecordBatch:
+    """Return the first rows of a file, or none of them, under its columns."""
+    try:
+        if _is_csv(path):
+            convert = pacsv.ConvertOptions(strings_can_be_null=True, column_types={})
+            with pacsv.open_csv(path, convert_options=convert) as reader:
+                return next(iter(reader), pa.RecordBatch.from_pylist([], reader.schema))
+        if _is_parquet(path):
+            with pq.ParquetFile(path) as file:
+                nothing = pa.RecordBatch.from_pylist([], file.schema_arrow)
+                return next(file.iter_batches(batch_size=1), nothing)
+    except (pa.ArrowException, OSError, UnicodeError) as error:
+        raise InvalidHistory(f"{path} cannot be read: {_told(error)}") from error
+    raise InvalidHistory(f"{path} is neither .csv, .csv.gz nor .parquet")
+
+
 def _files(path: Path) -> tuple[tuple[str, Path], ...]:
     if path.is_file():
         if not (_is_csv(path) or _is_parquet(path)):

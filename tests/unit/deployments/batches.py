@@ -90,7 +90,9 @@ async def settle() -> None:
 
 
 def bounds(size: int = 4, slots: int = 1, queue: int = 100, single_share: float = 0.8) -> BatchSettings:
-    return BatchSettings(max_size=size, slots=slots, max_queue=queue, single_share=single_share)
+    return BatchSettings(
+        max_size=size, slots=slots, max_queue=queue, max_bulk_queue=queue, single_share=single_share
+    )
 
 
 def batcher(

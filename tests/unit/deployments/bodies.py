@@ -5,19 +5,16 @@ from typing import Any
 
 from deployments.batcher import Observer
 from deployments.hot_route import Answer
-from deployments.scoring import Scoring
-from deployments.settings import IngressSettings
-from tests.unit.deployments.batches import Account
 from tests.unit.deployments.graph import Graph
+from tests.unit.deployments.service import Service
 
-NOW_S = 1_780_000_000.0  # 2026-05-28
 GOOD = {"timestamp": "2026-02-06T10:00:00", "customer_id": "c1", "amount": 100}
 FEATURES = b"include=features"
 
 
-def scoring(graph: Graph, observer: Observer | None = None, **bounds: Any) -> Scoring:
+def scoring(graph: Graph, observer: Observer | None = None, **bounds: Any) -> Service:
     """Return the service over a graph, at a time that stands still."""
-    return Scoring(graph.decide, IngressSettings(**bounds), observer or Account(), clock=lambda: NOW_S)
+    return Service(graph, observer, **bounds)
 
 
 def encode(value: Any) -> bytes:

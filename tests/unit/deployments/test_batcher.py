@@ -21,12 +21,13 @@ async def test_a_lone_item_starts_at_once() -> None:
 
 async def test_what_arrives_in_one_turn_of_the_loop_travels_together() -> None:
     processor = Processor()
-    batches = batcher(processor)
-    callers = [call(batches, [1]), call(batches, [2, 3], bulk=True), call(batches, [4])]
+    batches = batcher(processor, bounds(size=6))
+    groups = [[1, 2], [3, 4], [5], [6]]
+    callers = [call(batches, group, bulk=group == [3, 4]) for group in groups]
     await settle()
-    assert [sorted(batch) for batch in processor.begun] == [[1, 2, 3, 4]]
+    assert processor.begun == [[1, 2, 5, 6, 3, 4]]
     await processor.release(0)
-    assert [own(caller) for caller in callers] == [[1], [2, 3], [4]]
+    assert [own(caller) for caller in callers] == groups
 
 
 async def test_while_all_slots_are_busy_the_rest_gathers_and_goes_out_together_up_to_the_bound() -> None:

@@ -133,17 +133,21 @@ async def test_a_lane_that_was_idle_has_earned_no_credit(idle_is_bulk: bool) -> 
     await finish(processor)
 
 
-async def test_what_a_lane_got_while_nobody_else_waited_is_not_held_against_it() -> None:
+@pytest.mark.parametrize("came_first", [False, True])
+@pytest.mark.parametrize("had_all_is_bulk", [False, True])
+async def test_what_a_lane_got_while_nobody_else_waited_is_not_held_against_it(
+    had_all_is_bulk: bool, came_first: bool
+) -> None:
     processor = Processor()
     batches = batcher(processor, bounds(size=2, queue=1000, single_share=0.5))
-    flood(batches, 40, bulk=True)
+    flood(batches, 40, bulk=had_all_is_bulk)
     await finish(processor)
-    call(batches, [-1])
+    # Without a turn between them, both lanes are full when the first batch is taken.
+    flood(batches, 20, bulk=had_all_is_bulk is came_first)
+    flood(batches, 20, bulk=had_all_is_bulk is not came_first)
     await settle()
-    flood(batches, 20, bulk=True)
-    flood(batches, 20)
-    await settle()
-    assert [word(batch) for batch in await run(processor, 6)] == ["single", "bulk"] * 3
+    await run(processor, 5)
+    assert [word(batch) for batch in processor.begun[-6:]] == ["single", "bulk"] * 3
     await finish(processor)
 
 

@@ -167,14 +167,32 @@ async def test_the_place_of_a_client_who_has_gone_is_taken_by_those_behind() -> 
     assert processor.begun == [[0], [4, 5, 6]]
 
 
-async def test_a_queue_of_nobody_but_clients_who_have_gone_begins_no_batch() -> None:
+async def test_each_is_told_at_the_own_time_whatever_the_order_and_the_lane(clock: list[float]) -> None:
+    batches = batcher(Processor())
+    call(batches, [0])
+    await settle()
+    waits = {
+        max_wait_s: call(batches, [0], max_wait_s, bulk)
+        for max_wait_s, bulk in ((9.0, False), (1.0, False), (5.0, False), (7.0, True), (3.0, True), (11.0, True))
+    }
+    await settle()
+    for passed in range(1, 12):
+        clock[0] += 1
+        await settle()
+        assert {wait for wait, caller in waits.items() if caller.done()} == {w for w in waits if w <= passed}
+
+
+async def test_a_queue_of_nobody_but_clients_who_have_gone_begins_no_batch(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     processor, account = Processor(), Account()
     batches = batcher(processor, observer=account)
     for bulk in (False, True):
         call(batches, [1, 2, 3], gone=lambda: True, bulk=bulk)
     await settle()
     assert (batches.queued, batches.running, processor.begun) == (0, 0, [])
-    assert account.lost == {"abandoned": 6}
+    assert (account.began_with, account.lost) == ([], {"abandoned": 6})
+    assert not caplog.records  # Nor does anything break in the loop.
     stays = call(batches, [4])
     await settle()
     await processor.release(0)

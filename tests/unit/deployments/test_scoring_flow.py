@@ -7,11 +7,11 @@ import pytest
 from ray.exceptions import ActorDiedError, RayTaskError
 
 from deployments.hot_route import Answer
-from deployments.scoring import Scoring
 from deployments.settings import BatchSettings, IngressSettings
 from tests.unit.deployments.batches import Account, settle
 from tests.unit.deployments.bodies import GOOD, encode, error_of, good, scoring
 from tests.unit.deployments.graph import Graph
+from tests.unit.deployments.service import Service
 
 
 async def test_a_batch_is_decided_in_chunks_in_order_and_each_keeps_its_index() -> None:
@@ -71,6 +71,20 @@ async def test_a_smaller_bound_that_comes_between_two_chunks_holds_for_the_next(
     assert [len(batch) for batch in graph.seen] == [4, 2, 2, 1]
 
 
+async def test_new_bounds_reach_what_waits_for_a_slot() -> None:
+    graph = Graph()
+    service = await held(graph, Account())
+    waits = asyncio.create_task(service.predict(encode(good(transaction_id="waits")), b""))
+    await settle()
+    assert graph.seen == [["holder"]]
+    service.reconfigure(IngressSettings(batch=BatchSettings(slots=2)))
+    await settle()
+    assert graph.seen == [["holder"], ["waits"]]
+    assert graph.gate is not None
+    graph.gate.set()
+    assert (await waits).status == 200
+
+
 async def test_new_bounds_are_in_force_at_once() -> None:
     service = scoring(Graph())
     service.reconfigure(IngressSettings(max_items=1))
@@ -78,10 +92,10 @@ async def test_new_bounds_are_in_force_at_once() -> None:
     assert (await service.predict_batch(encode([GOOD] * 2), b"")).status == 422
 
 
-async def overloaded(graph: Graph) -> tuple[Scoring, "asyncio.Task[Answer]", "asyncio.Task[Answer]"]:
+async def overloaded(graph: Graph) -> tuple[Service, "asyncio.Task[Answer]", "asyncio.Task[Answer]"]:
     """Return a service whose one slot is held, whose lane of one is full, and the two requests that do it."""
     graph.gate = asyncio.Event()
-    service = scoring(graph, batch=BatchSettings(max_size=1, slots=1, max_queue=1))
+    service = scoring(graph, batch=BatchSettings(max_size=1, slots=1, max_queue=1, max_bulk_queue=1))
     first = asyncio.create_task(service.predict(encode(GOOD), b""))
     await graph.began.wait()
     second = asyncio.create_task(service.predict(encode(GOOD), b""))
@@ -180,23 +194,23 @@ async def test_the_observer_of_the_service_hears_of_its_batches() -> None:
     assert [failed for _, failed in account.ended_with] == [False, False]
 
 
-async def held(graph: Graph, account: Account, size: int = 4, queue: int = 4) -> Scoring:
+async def held(graph: Graph, account: Account, size: int = 4, queue: int = 4) -> Service:
     """Return a service whose one slot is held until the gate opens."""
     graph.gate = asyncio.Event()
-    service = scoring(graph, account, batch=BatchSettings(max_size=size, slots=1, max_queue=queue))
+    batch = BatchSettings(max_size=size, slots=1, max_queue=queue, max_bulk_queue=queue)
+    service = scoring(graph, account, batch=batch)
     holder = asyncio.create_task(service.predict(encode(good(transaction_id="holder")), b""))
     await graph.began.wait()
     assert not holder.done()
     return service
 
 
-@pytest.mark.parametrize("route", ["predict", "predict_batch"])
-async def test_a_client_who_left_while_it_waited_is_not_decided_and_its_neighbours_are(route: str) -> None:
+async def test_a_client_who_left_while_it_waited_is_not_decided_and_its_neighbours_are() -> None:
     graph, account = Graph(), Account()
     service = await held(graph, account)
     left: list[bool] = []
-    body = encode(good(transaction_id="left")) if route == "predict" else array("left", "left as well")
-    leaves = asyncio.create_task(getattr(service, route)(body, b"", lambda: bool(left)))
+    body = encode(good(transaction_id="left"))
+    leaves = asyncio.create_task(service.predict(body, b"", lambda: bool(left)))
     waits = asyncio.create_task(service.predict(encode(good(transaction_id="waits")), b"", lambda: False))
     await settle()
     left.append(True)
@@ -205,21 +219,20 @@ async def test_a_client_who_left_while_it_waited_is_not_decided_and_its_neighbou
     assert (await waits).status == 200
     assert error_of(await leaves, 503)["code"] == "overloaded"
     assert graph.seen == [["holder"], ["waits"]]
-    assert account.lost == {"abandoned": 1 if route == "predict" else 2}
+    assert account.lost == {"abandoned": 1}
 
 
-async def test_of_a_bulk_request_whose_client_left_no_further_chunk_is_decided() -> None:
+async def test_of_a_bulk_request_that_is_cancelled_nothing_more_is_decided() -> None:
+    # As Serve does when the client of a bulk request leaves.
     graph, account = Graph(), Account()
     service = await held(graph, account, size=2)
-    bulk = asyncio.create_task(
-        service.predict_batch(array("a", "b", "c", "d", "e"), b"", lambda: len(graph.seen) > 1)
-    )
+    bulk = asyncio.create_task(service.predict_batch(array("a", "b", "c"), b""))
     await settle()
+    bulk.cancel()
     assert graph.gate is not None
     graph.gate.set()
-    body = json.loads((await bulk).body)
-    assert graph.seen == [["holder"], ["a", "b"]]
-    assert (body["decided"], body["failed"]) == (2, 3)
+    await settle()
+    assert graph.seen == [["holder"]]
     assert account.lost == {"abandoned": 2}
 
 

@@ -109,7 +109,7 @@ def test_two_rules_of_one_name_are_named() -> None:
 
 
 def test_a_queue_holds_at_least_one_batch() -> None:
-    BatchSettings(max_size=64, max_queue=64)
+    BatchSettings(max_size=64, max_queue=64, max_bulk_queue=64)
     with pytest.raises(ValidationError, match="max_queue"):
         BatchSettings(max_size=64, max_queue=63)
 
@@ -123,3 +123,8 @@ def test_the_defaults_are_the_designs() -> None:
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
         Weights().lr = 0.3  # type: ignore[misc]
+
+
+def test_the_lane_of_bulk_requests_must_hold_a_batch() -> None:
+    with pytest.raises(ValidationError, match=r"max_bulk_queue \(63\) must not be below max_size"):
+        BatchSettings(max_size=64, max_bulk_queue=63)

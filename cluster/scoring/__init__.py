@@ -1,0 +1,1 @@
+"""Scoring a file through the live service: the command ``tollgate score``."""

@@ -1,0 +1,101 @@
+"""POST /predict/batch with a JSON array: one parse, columns all the way, one text a row on the way out."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+from pydantic_core import from_json
+
+from deployments.bulk import (
+    Decider,
+    Outcome,
+    admit_in_turns,
+    check_count,
+    decide_all,
+    errors,
+    refusal,
+    wants_features,
+)
+from deployments.errors import HANDLED, NO_ARRAY, UNEXPECTED
+from deployments.hot_route import Answer
+from deployments.responses import error_json
+from deployments.row_json import error_row, item_rows
+from deployments.settings import IngressSettings
+from features.admission import Admitted
+from features.json_rows import admit_json
+
+logger = logging.getLogger("ray.serve")
+
+_ARRAY: Final[TypeAdapter[list[Any]]] = TypeAdapter(list[Any])
+
+
+class JsonBulk:
+    """Answers a JSON array, item by item in its order.
+
+    Args:
+        decider: the graph.
+        settings: the bounds in force.
+        clock: seconds since the epoch, for the check of event times.
+    """
+
+    def __init__(
+        self, decider: Decider, settings: Callable[[], IngressSettings], clock: Callable[[], float] = time.time
+    ) -> None:
+        self._decider = decider
+        self._settings = settings
+        self._clock = clock
+
+    async def answer(self, body: bytes, query: bytes) -> Answer:
+        """Return the answer to a request. Never raises.
+
+        When the first chunk was not decided, its error answers the whole request; a later one leaves what was
+        decided, and its error stands in each row after that.
+        """
+        try:
+            include_features = wants_features(query)
+            values = _items(body)
+            check_count(len(values), self._settings().max_items, NO_ARRAY)
+            now_ms = int(self._clock() * 1000)
+            admitted = await admit_in_turns(
+                len(values), lambda start, stop: admit_json(values[start:stop], now_ms)
+            )
+            outcome = await decide_all(self._decider, admitted.batch, include_features)
+        except HANDLED as error:
+            return refusal(error)
+        except Exception:
+            logger.exception("an unexpected error; the request gets 500")
+            return Answer(500, error_json(UNEXPECTED))
+        return Answer(200, _whole(admitted, outcome, include_features))
+
+
+def _items(body: bytes) -> list[Any]:
+    """Return the items of the array.
+
+    Raises:
+        ValidationError: the body is no JSON, or no array.
+    """
+    try:
+        values = from_json(body)
+    except ValueError:
+        values = None
+    # The adapter says what is wrong, in the words of a single transaction.
+    return values if isinstance(values, list) else _ARRAY.validate_json(body)
+
+
+def _whole(admitted: Admitted, outcome: Outcome, include_features: bool) -> bytes:
+    count = len(admitted.rows) + len(admitted.faults)
+    rows = [""] * count
+    for chunk in outcome.chunks:
+        places = admitted.rows[chunk.start : chunk.stop].tolist()
+        own = slice(chunk.start, chunk.stop)
+        texts = item_rows(
+            places, admitted.batch.transaction_id[own], admitted.assigned[own], chunk, include_features
+        )
+        for place, text in zip(places, texts, strict=True):
+            rows[place] = text
+    for place, body in errors(admitted, outcome).items():
+        rows[place] = error_row(place, body)
+    head = f'{{"decided":{outcome.decided},"failed":{count - outcome.decided},"results":['
+    return f"{head}{','.join(rows)}]}}".encode()
