@@ -5,7 +5,7 @@ one mood of the machine.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -137,7 +137,9 @@ def _turn(plan: Plan, target: Target, connections: int, repetition: int, store: 
     nan = float("nan")
     try:
         if plan.warm_up_s:
-            run_wrk(plan.wrk, target.url, connections, plan.warm_up_s, script, arguments)
+            # A slow system may answer nothing within it; whether it answers at all, the turn itself tells.
+            with suppress(WrkFailed):
+                run_wrk(plan.wrk, target.url, connections, plan.warm_up_s, script, arguments)
         before = _cpu(target.processes, store)
         sample = run_wrk(plan.wrk, target.url, connections, plan.seconds, script, arguments)
     except WrkFailed as error:

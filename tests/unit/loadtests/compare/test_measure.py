@@ -107,6 +107,13 @@ def test_each_turn_is_warmed_up_with_the_same_load(tmp_path: Path) -> None:
     assert logged(tmp_path) == [["-c64", "http://tollgate", "--", "7"]] * 2
 
 
+def test_a_warm_up_without_an_answer_is_no_silent_turn(tmp_path: Path) -> None:
+    slow = plan(fake_wrk(tmp_path, fails_first=True), warm_up_s=1)
+    [found] = run(slow, targets("tollgate"), None, lambda: None, lambda _: None)
+    assert found.sample
+    assert len(logged(tmp_path)) == 2
+
+
 def test_bodies_that_are_made_beforehand_come_from_a_file(tmp_path: Path) -> None:
     list(run(plan(fake_wrk(tmp_path)), targets("litserve"), None, lambda: None, lambda _: None))
     assert logged(tmp_path) == [["-c1", "http://litserve", "--", "bodies", "application/json"]]

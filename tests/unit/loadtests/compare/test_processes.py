@@ -43,11 +43,19 @@ def test_a_system_is_frozen_and_goes_on_after_it(server: Processes, port: int) -
 
 
 def test_a_frozen_system_can_be_stopped(server: Processes, port: int) -> None:
-    server.start((*SERVER, str(port)), os.environ)
+    tidy = (
+        "import signal, sys, http.server\n"
+        "def end(*_): open(sys.argv[2], 'w').close(); sys.exit()\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        "address = ('127.0.0.1', int(sys.argv[1]))\n"
+        "http.server.HTTPServer(address, http.server.SimpleHTTPRequestHandler).serve_forever()"
+    )
+    server.start((sys.executable, "-c", tidy, str(port), str(server.home / "tidied")), os.environ)
     server.freeze()
     server.stop()
     assert owned_by(server.home) == []
     assert server.cpu_s() == 0
+    assert (server.home / "tidied").exists()  # It was asked to end and could, rather than killed.
 
 
 def test_a_system_that_ends_at_once_is_named_with_the_end_of_its_log(server: Processes) -> None:
