@@ -1,44 +1,19 @@
 """The answer to an Arrow request, as columns: one row a row of the request, decisions and errors side by side."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa  # type: ignore[import-untyped]
 
+from deployments.arrow_schema import FEATURES_SCHEMA, REASON, SCHEMA
 from deployments.bulk import Chunk, Outcome
 from deployments.decision import DECISION_NAMES, Decisions
 from deployments.errors import ErrorBody
 from features.admission import Admitted
 from features.definitions import FEATURE_NAMES
 from features.transaction import Int64s
-
-_WORD: Final = pa.dictionary(pa.int8(), pa.string())
-_REASON: Final = pa.struct([("source", pa.string()), ("code", pa.string()), ("text", pa.string())])
-
-SCHEMA: Final = pa.schema(
-    [
-        pa.field("index", pa.int64(), nullable=False),
-        ("transaction_id", pa.string()),
-        ("transaction_id_assigned", pa.bool_()),
-        ("decision", _WORD),
-        ("prediction", _WORD),
-        ("fraud_probability", pa.float64()),
-        ("lr", pa.float64()),
-        ("xgb", pa.float64()),
-        ("rules", pa.list_(pa.string())),
-        ("explanation", pa.list_(_REASON)),
-        ("model_version", pa.string()),
-        ("degraded", pa.list_(pa.string())),
-        ("error_code", pa.string()),
-        ("error_field", pa.string()),
-        ("error_message", pa.string()),
-    ]
-)
-"""Columns of the answer. A row that was decided has no ``error_*``, any other nothing but those and its index."""
-FEATURES_SCHEMA: Final = pa.schema([*SCHEMA, *((name, pa.float64()) for name in FEATURE_NAMES)])
-"""The same with ``?include=features``: the feature vector, a column a feature. ``amount`` is one of them."""
 
 
 def answer_batch(
@@ -62,7 +37,7 @@ def answer_batch(
         spread.numbers(lambda d: d.lr),
         spread.numbers(lambda d: d.xgb),
         spread.lists(lambda d: d.rules, pa.string()),
-        spread.lists(_reasons, _REASON),
+        spread.lists(_reasons, REASON),
         spread.constants(lambda d: d.model_version, pa.string()),
         spread.constants(lambda d: list(d.degraded), pa.list_(pa.string())),
         *_errors(errors, n),

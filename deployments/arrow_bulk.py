@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from deployments.arrow_answer import answer_batch, to_stream
+from deployments.arrow_schema import MEDIA_TYPE
 from deployments.arrow_stream import read_stream
 from deployments.bulk import Decider, admit_in_turns, decide_all, errors, refusal, wants_features
 from deployments.errors import HANDLED, UNEXPECTED
@@ -16,7 +17,6 @@ from features.arrow_rows import admit_arrow
 
 logger = logging.getLogger("ray.serve")
 
-MEDIA_TYPE: Final = "application/vnd.apache.arrow.stream"
 ROWS_A_TURN: Final = 2048
 """Rows that are checked before other requests have their turn: about a millisecond when they are good."""
 

@@ -11,8 +11,9 @@ from ray.serve.exceptions import RayServeException
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from deployments import arrow_bulk, ndjson
+from deployments import arrow_schema, ndjson
 from deployments.arrow_bulk import ArrowBulk
+from deployments.bulk_document import BULK_ANSWERS, BULK_WORDS, bulk_body
 from deployments.decision import Decisions
 from deployments.errors import ErrorBody, ErrorResponse, describe
 from deployments.garbage import collect_seldom
@@ -22,7 +23,6 @@ from deployments.live_settings import LiveSettings
 from deployments.metrics import BatchMetrics
 from deployments.ndjson import NdjsonBulk
 from deployments.responses import (
-    EXAMPLE_BATCH_RESPONSE,
     EXAMPLE_MODEL,
     EXAMPLE_REQUEST,
     EXAMPLE_RESPONSE,
@@ -141,24 +141,16 @@ class Ingress:
         @api.post(
             "/predict/batch",
             summary="Decide many transactions, in their order",
-            responses={
-                200: {
-                    "model": BatchResponse,
-                    "content": {"application/json": {"example": EXAMPLE_BATCH_RESPONSE}},
-                },
-                **_ERRORS,
-            },
-            openapi_extra={
-                "requestBody": _body({"type": "array", "items": _schema()}, [EXAMPLE_REQUEST]),
-                "parameters": [_INCLUDE],
-            },
+            description=BULK_WORDS,
+            responses={200: {"model": BatchResponse, "content": BULK_ANSWERS}, **_ERRORS},
+            openapi_extra={"requestBody": bulk_body(_schema()), "parameters": [_INCLUDE]},
         )
         async def predict_batch(request: Request) -> Response:
             settings = self._scoring.settings
             media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
             if media_type == ndjson.MEDIA_TYPE:
                 return _Stream(self._ndjson_bulk)
-            if media_type == arrow_bulk.MEDIA_TYPE:
+            if media_type == arrow_schema.MEDIA_TYPE:
                 return await self._respond(request, self._arrow_bulk.answer, settings.max_arrow_bytes)
             # Clients send JSON under any name, or none.
             return await self._respond(request, self._json_bulk.answer, settings.max_body_bytes)

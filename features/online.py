@@ -23,7 +23,7 @@ from features.definitions import fingerprint
 from features.errors import OnlineStoreUnavailable
 from features.formulas import OWN_COLUMNS
 from features.layout import EVENT, lua_prelude
-from features.transaction import Int64s, TransactionBatch, transaction_hash
+from features.transaction import Int64s, TransactionBatch, transaction_hashes
 from features.windows import aggregates
 
 Hashes = npt.NDArray[np.uint64]
@@ -48,7 +48,7 @@ class StoreRequest:
 
 def encode(batch: TransactionBatch, prefix: bytes) -> StoreRequest:
     """Return the script call for a batch of n transactions: 3 n keys and n event records."""
-    hashes = np.array([transaction_hash(i) for i in batch.transaction_id], np.uint64)
+    hashes = transaction_hashes(batch.transaction_id)
     events = np.empty(len(batch), EVENT)
     events["event_time_ms"] = batch.event_time_ms
     events["amount_minor"] = batch.amount_minor
@@ -57,11 +57,11 @@ def encode(batch: TransactionBatch, prefix: bytes) -> StoreRequest:
     events["long_udeg"] = batch.long_udeg
     packed = events.tobytes()
     size = EVENT.itemsize
-    keys: list[bytes] = []
-    for customer, device, merchant in zip(batch.customer_id, batch.device_id, batch.merchant_id, strict=True):
-        keys.append(prefix + b"c:" + customer.encode())
-        keys.append(b"" if device is None else prefix + b"d:" + device.encode())
-        keys.append(b"" if merchant is None else prefix + b"m:" + merchant.encode())
+    customer, device, merchant = prefix + b"c:", prefix + b"d:", prefix + b"m:"
+    keys = [b""] * (3 * len(batch))
+    keys[0::3] = [customer + i.encode() for i in batch.customer_id]
+    keys[1::3] = [b"" if i is None else device + i.encode() for i in batch.device_id]
+    keys[2::3] = [b"" if i is None else merchant + i.encode() for i in batch.merchant_id]
     records = [packed[at : at + size] for at in range(0, len(packed), size)]
     return StoreRequest(keys, records, batch.event_time_ms, hashes)
 

@@ -105,6 +105,14 @@ def transaction_hash(transaction_id: str) -> int:
     return int.from_bytes(hashlib.blake2b(transaction_id.encode(), digest_size=8).digest(), "little") or 1
 
 
+def transaction_hashes(transaction_ids: Sequence[str]) -> npt.NDArray[np.uint64]:
+    """Return the hashes (n,) of ids; the column form of :func:`transaction_hash`."""
+    digests = [hashlib.blake2b(i.encode(), digest_size=8).digest() for i in transaction_ids]
+    hashes = np.frombuffer(b"".join(digests), "<u8").copy()
+    hashes[hashes == 0] = 1
+    return hashes
+
+
 def check_transaction(transaction: Transaction, now_ms: int) -> None:
     """Check what a schema cannot say: the date is plausible, a place is whole, the amount is a cent or more.
 

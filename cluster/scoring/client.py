@@ -8,9 +8,9 @@ import httpx
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
+from deployments.arrow_schema import MEDIA_TYPE
 from features.errors import ScoringFailed
 
-MEDIA_TYPE: Final = "application/vnd.apache.arrow.stream"
 MAX_WAIT_S: Final = 300.0
 """How long a busy or absent service is asked again before the command gives up."""
 _PAUSE_S: Final = 1.0

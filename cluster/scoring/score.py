@@ -26,7 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from cluster.scoring.client import ArrowClient
 from cluster.scoring.rows import Rejected, Rows, open_rows
-from deployments.arrow_answer import SCHEMA as ANSWER_SCHEMA
+from deployments.arrow_schema import SCHEMA as ANSWER_SCHEMA
 from features.errors import ScoringFailed
 from features.transaction import Int64s
 from training.ingestion.mapping import ColumnMapping

@@ -127,8 +127,8 @@ def _head(path: Path) -> pa.RecordBatch:
     """Return the first rows of a file, or none of them, under its columns."""
     try:
         if _is_csv(path):
-            convert = pacsv.ConvertOptions(strings_can_be_null=True, column_types={})
-            with pacsv.open_csv(path, convert_options=convert) as reader:
+            parse = pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip")
+            with pacsv.open_csv(path, parse_options=parse) as reader:
                 return next(iter(reader), pa.RecordBatch.from_pylist([], reader.schema))
         if _is_parquet(path):
             with pq.ParquetFile(path) as file:

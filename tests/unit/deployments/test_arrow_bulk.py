@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray.exceptions import ActorDiedError
 
-from deployments.arrow_answer import FEATURES_SCHEMA, SCHEMA
-from deployments.arrow_bulk import MEDIA_TYPE
+from deployments.arrow_schema import FEATURES_SCHEMA, MEDIA_TYPE, SCHEMA
 from deployments.hot_route import Answer
 from deployments.settings import BatchSettings
 from features.definitions import FEATURE_NAMES

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
 from ray.exceptions import ActorDiedError
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,6 +17,8 @@ from tests.unit.deployments.graph import Graph, RouterHandle
 
 GOOD = {"timestamp": "2025-02-06T10:00:00", "customer_id": "c1", "amount": 100, "transaction_id": "t1"}
 URL = "http://tollgate"
+ARROW = "application/vnd.apache.arrow.stream"
+NDJSON = "application/x-ndjson"
 
 
 def application(handle: RouterHandle) -> ASGIApp:
@@ -97,6 +100,44 @@ async def test_a_batch_over_http(http: httpx.AsyncClient) -> None:
     response = await http.post("/predict/batch?include=features", json=[GOOD, {}])
     assert (response.status_code, response.json()["decided"]) == (200, 1)
     assert "features" in response.json()["results"][0]
+
+
+async def test_lines_over_http_are_answered_as_lines(http: httpx.AsyncClient) -> None:
+    lines = [json.dumps(GOOD), "{", json.dumps(GOOD)]
+    response = await http.post(
+        "/predict/batch", content="\n".join(lines), headers={"content-type": f"{NDJSON}; charset=utf-8"}
+    )
+    assert (response.status_code, response.headers["content-type"]) == (200, NDJSON)
+    assert ["error" in json.loads(line) for line in response.text.splitlines()] == [False, True, False]
+
+
+async def test_a_table_over_http_is_answered_as_a_table(http: httpx.AsyncClient) -> None:
+    sink = pa.BufferOutputStream()
+    table = pa.Table.from_pylist([GOOD, GOOD | {"amount": -1}])
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    body = sink.getvalue().to_pybytes()
+    response = await http.post("/predict/batch", content=body, headers={"content-type": ARROW})
+    assert (response.status_code, response.headers["content-type"]) == (200, ARROW)
+    rows = pa.ipc.open_stream(response.content).read_all().to_pylist()
+    assert [row["error_field"] for row in rows] == [None, "amount"]
+
+
+async def test_json_is_taken_under_any_other_name(http: httpx.AsyncClient) -> None:
+    for media_type in ("text/plain", "application/x-www-form-urlencoded", "application/jsonlines", ""):
+        response = await http.post(
+            "/predict/batch", content=json.dumps([GOOD]), headers={"content-type": media_type}
+        )
+        assert response.json()["decided"] == 1
+
+
+async def test_an_arrow_body_has_a_bound_of_its_own() -> None:
+    ingress = Ingress(cast(DeploymentHandle[Any], Handle()))
+    app = ingress.__serve_build_asgi_app__()
+    await ingress.reconfigure({"max_arrow_bytes": 1024})
+    async with client(app) as http:
+        response = await http.post("/predict/batch", content=b"x" * 1025, headers={"content-type": ARROW})
+    assert error_of(response)["code"] == "body_too_large"
 
 
 async def test_a_batch_that_is_too_large_is_413(http: httpx.AsyncClient) -> None:
@@ -182,7 +223,9 @@ async def test_the_document_shows_a_request_the_errors_and_the_parameter(
 ) -> None:
     document = (await http.get("/openapi.json")).json()
     route = document["paths"][path]["post"]
-    [content] = route["requestBody"]["content"].values()
+    contents = route["requestBody"]["content"]
+    assert set(contents) == ({"application/json"} if path == "/predict" else {"application/json", ARROW, NDJSON})
+    content = contents["application/json"]
     example = content["example"] if path == "/predict" else content["example"][0]
     assert example == EXAMPLE_REQUEST
     assert route["responses"].keys() >= {"200", "400", "413", "422", "503"}

@@ -23,6 +23,7 @@ from features.transaction import (
     degrees_to_udeg,
     event_time_ms,
     transaction_hash,
+    transaction_hashes,
 )
 
 NOW_MS = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)
@@ -101,6 +102,22 @@ def test_the_hash_of_an_id_never_changes() -> None:
     """Logs outlive processes and releases."""
     assert transaction_hash("t1") == 3012898748006197707
     assert transaction_hash("é") != transaction_hash("e")
+
+
+@given(st.lists(st.text(min_size=1)))
+def test_hashes_as_a_column_are_the_hashes_one_by_one(ids: list[str]) -> None:
+    assert transaction_hashes(ids).tolist() == [transaction_hash(i) for i in ids]
+
+
+def test_batches_laid_end_to_end_and_cut_again_are_the_batches() -> None:
+    batch = TransactionBatch.of([transaction(transaction_id=f"t{i}", amount=i + 1) for i in range(5)])
+    parts = [batch.slice(0, 2), batch.slice(2, 5)]
+    assert [part.transaction_id for part in parts] == [["t0", "t1"], ["t2", "t3", "t4"]]
+    assert parts[1].amount_minor.tolist() == [300, 400, 500]
+    whole = TransactionBatch.concat(parts)
+    for name in TransactionBatch.__dataclass_fields__:
+        assert list(getattr(whole, name)) == list(getattr(batch, name))
+    assert TransactionBatch.concat([batch]) is batch.slice(0, 9) is batch
 
 
 @pytest.mark.parametrize("time_ms", [EARLIEST_EVENT_TIME_MS, NOW_MS, NOW_MS + MAX_CLOCK_SKEW_MS])
