@@ -13,11 +13,11 @@ from typing import Final
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from deployments.ndjson import MEDIA_TYPE
+from deployments.media_types import NDJSON
 
 _TIMEOUT: Final = b"x-request-timeout-seconds"
 _NO_WATCH: Final = b"x-request-disconnect-disabled"
-_STREAM: Final = MEDIA_TYPE.encode()
+_STREAM: Final = NDJSON.encode()
 
 
 def middlewares() -> list[Middleware]:
