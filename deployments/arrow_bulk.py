@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Final
 
 from deployments.arrow_answer import answer_batch, to_stream
-from deployments.arrow_schema import MEDIA_TYPE
 from deployments.arrow_stream import read_stream
 from deployments.bulk import Decider, admit_in_turns, decide_all, errors, refusal, wants_features
 from deployments.errors import HANDLED, UNEXPECTED
 from deployments.hot_route import Answer
+from deployments.media_types import ARROW
 from deployments.responses import error_json
 from deployments.settings import IngressSettings
 from features.arrow_rows import admit_arrow
@@ -51,7 +51,7 @@ class ArrowBulk:
             )
             outcome = await decide_all(self._decider, admitted.batch, include_features)
             answer = answer_batch(admitted, outcome, errors(admitted, outcome), include_features)
-            return Answer(200, to_stream(answer), MEDIA_TYPE.encode())
+            return Answer(200, to_stream(answer), ARROW.encode())
         except HANDLED as error:
             return refusal(error)
         except Exception:

@@ -1,12 +1,10 @@
-"""What the Arrow road answers with: its media type and its columns. Clients read it from here, too; so no Ray."""
+"""What the Arrow road answers with: its columns. Clients read them from here, too; so no Ray."""
 
 from typing import Final
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from features.definitions import FEATURE_NAMES
-
-MEDIA_TYPE: Final = "application/vnd.apache.arrow.stream"
 
 WORD: Final = pa.dictionary(pa.int8(), pa.string())
 REASON: Final = pa.struct([("source", pa.string()), ("code", pa.string()), ("text", pa.string())])

@@ -20,11 +20,11 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deployments.ingress import Ingress
-from deployments.ndjson import MEDIA_TYPE
+from deployments.media_types import NDJSON
 
 _TIMEOUT: Final = b"x-request-timeout-seconds"
 _NO_WATCH: Final = b"x-request-disconnect-disabled"
-_STREAM: Final = MEDIA_TYPE.encode()
+_STREAM: Final = NDJSON.encode()
 
 
 def layers() -> list[Middleware]:

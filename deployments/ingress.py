@@ -11,7 +11,6 @@ from ray.serve.exceptions import RayServeException
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from deployments import arrow_schema, ndjson
 from deployments.arrow_bulk import ArrowBulk
 from deployments.bulk_document import BULK_ANSWERS, BULK_WORDS, bulk_body
 from deployments.decision import Decisions
@@ -20,6 +19,7 @@ from deployments.garbage import collect_seldom
 from deployments.hot_route import Answer, Answerer, BodyTooLarge, HotRoute, read_body, too_large
 from deployments.json_bulk import JsonBulk
 from deployments.live_settings import LiveSettings
+from deployments.media_types import ARROW, NDJSON
 from deployments.metrics import BatchMetrics
 from deployments.ndjson import NdjsonBulk
 from deployments.responses import (
@@ -148,9 +148,9 @@ class Ingress:
         async def predict_batch(request: Request) -> Response:
             settings = self._scoring.settings
             media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if media_type == ndjson.MEDIA_TYPE:
+            if media_type == NDJSON:
                 return _Stream(self._ndjson_bulk)
-            if media_type == arrow_schema.MEDIA_TYPE:
+            if media_type == ARROW:
                 return await self._respond(request, self._arrow_bulk.answer, settings.max_arrow_bytes)
             # Clients send JSON under any name, or none.
             return await self._respond(request, self._json_bulk.answer, settings.max_body_bytes)

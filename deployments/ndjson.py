@@ -17,6 +17,7 @@ from deployments.bulk import Chunk, Decider, Outcome, admit_in_turns, described,
 from deployments.errors import RETRY_AFTER_S, ErrorBody, FieldError
 from deployments.hot_route import Answer
 from deployments.lines import LineSplitter
+from deployments.media_types import NDJSON
 from deployments.outbox import Outbox, ReaderStalled
 from deployments.row_json import error_row, item_rows
 from deployments.settings import IngressSettings
@@ -26,8 +27,7 @@ from features.json_rows import admit_json
 
 logger = logging.getLogger("ray.serve")
 
-MEDIA_TYPE: Final = "application/x-ndjson"
-_HEADERS: Final = [(b"content-type", MEDIA_TYPE.encode())]
+_HEADERS: Final = [(b"content-type", NDJSON.encode())]
 
 
 class NdjsonBulk:

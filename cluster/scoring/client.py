@@ -8,7 +8,7 @@ import httpx
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-from deployments.arrow_schema import MEDIA_TYPE
+from deployments.media_types import ARROW
 from features.errors import ScoringFailed
 
 MAX_WAIT_S: Final = 300.0
@@ -65,7 +65,7 @@ class ArrowClient:
         while True:
             pause_s, told = _PAUSE_S, ""
             try:
-                response = self._http.post("/predict/batch", content=body, headers={"content-type": MEDIA_TYPE})
+                response = self._http.post("/predict/batch", content=body, headers={"content-type": ARROW})
             except httpx.TransportError as error:
                 told = f"no answer from {self._http.base_url}: {error or type(error).__name__}"
             else:

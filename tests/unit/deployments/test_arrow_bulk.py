@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray.exceptions import ActorDiedError
 
-from deployments.arrow_schema import FEATURES_SCHEMA, MEDIA_TYPE, SCHEMA
+from deployments.arrow_schema import FEATURES_SCHEMA, SCHEMA
 from deployments.hot_route import Answer
+from deployments.media_types import ARROW
 from deployments.settings import BatchSettings
 from features.definitions import FEATURE_NAMES
 from tests.unit.deployments.graph import Graph
@@ -34,7 +35,7 @@ def of_table(table: pa.Table, chunk: int = 10**6, **options: Any) -> bytes:
 
 
 def table_of(answer: Answer) -> pa.Table:
-    assert (answer.status, answer.media_type.decode()) == (200, MEDIA_TYPE), answer.body[:300]
+    assert (answer.status, answer.media_type.decode()) == (200, ARROW), answer.body[:300]
     table = pa.ipc.open_stream(answer.body).read_all()
     table.validate(full=True)
     return table

@@ -141,7 +141,9 @@ async def test_what_a_lane_got_while_nobody_else_waited_is_not_held_against_it(
     processor = Processor()
     batches = batcher(processor, bounds(size=2, queue=1000, single_share=0.5))
     flood(batches, 40, bulk=had_all_is_bulk)
+    await settle()
     await finish(processor)
+    assert len(processor.begun) == 20
     # Without a turn between them, both lanes are full when the first batch is taken.
     flood(batches, 20, bulk=had_all_is_bulk is came_first)
     flood(batches, 20, bulk=had_all_is_bulk is not came_first)

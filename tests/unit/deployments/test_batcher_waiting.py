@@ -187,9 +187,9 @@ async def test_a_queue_of_nobody_but_clients_who_have_gone_begins_no_batch(
 ) -> None:
     processor, account = Processor(), Account()
     batches = batcher(processor, observer=account)
-    for bulk in (False, True):
-        call(batches, [1, 2, 3], gone=lambda: True, bulk=bulk)
+    leave = [call(batches, [1, 2, 3], gone=lambda: True, bulk=bulk) for bulk in (False, True)]
     await settle()
+    assert all(isinstance(caller.exception(), DeadlineExceeded) for caller in leave)
     assert (batches.queued, batches.running, processor.begun) == (0, 0, [])
     assert (account.began_with, account.lost) == ([], {"abandoned": 6})
     assert not caplog.records  # Nor does anything break in the loop.

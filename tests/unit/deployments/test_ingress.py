@@ -132,7 +132,7 @@ async def test_json_is_taken_under_any_other_name(http: httpx.AsyncClient) -> No
 
 
 async def test_an_arrow_body_has_a_bound_of_its_own() -> None:
-    ingress = Ingress(cast(DeploymentHandle[Any], Handle()))
+    ingress = Ingress(RouterHandle())
     app = ingress.__serve_build_asgi_app__()
     await ingress.reconfigure({"max_arrow_bytes": 1024})
     async with client(app) as http:

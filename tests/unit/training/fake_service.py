@@ -9,6 +9,7 @@ import httpx
 
 from deployments.decision import Decisions, decide, fired_rules
 from deployments.hot_route import Answer
+from deployments.json_bulk import JsonBulk
 from deployments.rules import compile_rules
 from deployments.scoring import Scoring
 from deployments.settings import IngressSettings, Rule, Thresholds, Weights
@@ -51,6 +52,7 @@ class FakeService(httpx.BaseTransport):
     def __post_init__(self) -> None:
         self._loop = asyncio.Runner()
         self._scoring = Scoring(self._decide, IngressSettings(), Account())
+        self._bulk = JsonBulk(self._scoring, lambda: self._scoring.settings)
 
     def __enter__(self) -> Self:
         return self
@@ -77,7 +79,7 @@ class FakeService(httpx.BaseTransport):
             case "/predict":
                 return self._respond(self._scoring.predict(request.read(), request.url.query))
             case "/predict/batch":
-                return self._respond(self._scoring.predict_batch(request.read(), request.url.query))
+                return self._respond(self._bulk.answer(request.read(), request.url.query))
         return httpx.Response(404)
 
     def _model(self) -> dict[str, Any]:
