@@ -45,9 +45,9 @@ class ModelReplica:
         self._uptime = Uptime()
         self._busy = BusyShare()
 
-    def record_autoscaling_stats(self) -> dict[str, float]:
-        """Return what the autoscaling policy goes by; Serve asks now and then."""
-        return {"busy": self._busy.since_last()}
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Return what the autoscaling policy goes by. Async, so that Serve asks on the event loop."""
+        return self._busy.stats()
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Serve the bundle that ``user_config`` names (:class:`ModelSettings`)."""
