@@ -56,8 +56,8 @@ class Watched:
             return f"{busy}, so it was not the limit."
         if self.cpu_share < STARVED_SHARE:
             return (
-                f"{busy}: it mostly waited for one. The machine was the limit, so rate and latency are those of the"
-                " machine and not the service's. Run locust on another one, or less beside it."
+                f"{busy}: it mostly waited for one. The machine was the limit, so rate and latency are the"
+                " machine's and not the service's. Run locust on another one, or less beside it."
             )
         return (
             f"{busy}: it was itself the limit, so rate and latency are its own and not the service's."

@@ -2,10 +2,10 @@
 
     python -m loadtests.scaling --home .tollgate --results results/scaling
 
-The delays of ``serve_config.yaml`` are made for days, not for a test of minutes. So the command deploys a copy of the
-config in which every ``upscale_delay_s`` and ``downscale_delay_s`` is short, and in the end the config as it was. It
-leaves ``scaling.csv``, ``scaling.png`` and locust's own files in the results folder, and fails when a request
-failed, or when no deployment scaled up and came back.
+The delays of ``serve_config.yaml`` are made for days, not for a test of minutes. So the command deploys a copy of
+the config in which every ``upscale_delay_s`` and ``downscale_delay_s`` is short, and in the end the config as it
+was. It leaves ``scaling.csv``, ``scaling.png`` and locust's own files in the results folder, and fails when a
+request failed, or when no deployment scaled up and came back.
 """
 
 import copy
@@ -19,7 +19,6 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from cluster.reporting import Home, reporting, standing_settings
 from cluster.serve_config import config_to_deploy
@@ -83,7 +82,8 @@ def deployed_with(
     """
     _, config = config_to_deploy(settings)
     say(
-        f"Deploying a copy of {settings.config.name}: up after {upscale_delay_s:g} s, down {downscale_delay_s:g} s."
+        f"Deploying a copy of {settings.config.name} that scales up after {upscale_delay_s:g} s and down after"
+        f" {downscale_delay_s:g} s."
     )
     deploy(settings, with_delays(config, upscale_delay_s, downscale_delay_s))
     try:
@@ -125,11 +125,43 @@ def _words(stages: Sequence[Stage]) -> str:
     return ", ".join(str(stage.users) for stage in stages)
 
 
+def scale(load: Load, settings: ClusterSettings, folder: Path, delays_s: tuple[float, float]) -> "Run":
+    """Run a staged load against a stack and return what it showed; the stack has its own config afterwards.
+
+    Args:
+        folder: of locust's results, absolute; made when it is missing.
+        delays_s: before replicas are added, and before they are taken away.
+
+    Raises:
+        ClusterError: Serve refused the config, it did not come up, or the dashboard never answered.
+        LoadTestFailed: locust did not run to its end.
+    """
+    command = load.command(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    console = Console(stderr=True)
+    sampler = Sampler(lambda: applications(settings, ASK_TIMEOUT_S))
+    with deployed_with(settings, *delays_s, console.print), console.status("Running the load"):
+        watched = run_locust(command, folder, load.duration_s, sampler)
+    if not sampler.samples:
+        raise ClusterError(f"Ray's dashboard at {settings.dashboard_url} never answered within {ASK_TIMEOUT_S} s.")
+    outcome = Outcome(tuple(read_totals(folder)), tuple(read_failures(folder)), watched)
+    return Run(join(sampler.samples, read_moments(folder)), sampler.missed, outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run showed: second by second, samples that the dashboard did not give, and locust's totals."""
+
+    seconds: list[Second]
+    missed: int
+    outcome: Outcome
+
+
 def main(
     home: Home = None,
     results: Annotated[Path, typer.Option(help="Folder of what is measured.")] = Path("results/scaling"),
     stages: Annotated[str, typer.Option(help="The load: SECONDSxUSERS,...")] = PLAN,
-    traffic: Annotated[Traffic, typer.Option(help="What the users send.")] = Traffic.SINGLE,
+    traffic: Annotated[Traffic, typer.Option(help="What the users send.")] = Traffic.MIXED,
     think_time_ms: Annotated[float, typer.Option(min=0, help="Pause of a user between requests.")] = 100,
     batch_size: Annotated[int, typer.Option(min=1, help="Transactions a bulk request.")] = 100,
     processes: Annotated[int, typer.Option(min=1, help="Locust processes.")] = 1,
@@ -137,43 +169,29 @@ def main(
     downscale_delay_s: Annotated[float, typer.Option(min=0, help="In the copy of the config.")] = 12,
 ) -> None:
     """Run a load in steps against a stack of this machine, and show how its replicas follow."""
-    console = Console(stderr=True)
+    folder = results.resolve()
     with reporting():
         settings = standing_settings(home)
+        plan = _plan(stages)
         load = Load(
-            Scenario.STAGED,
-            traffic,
-            settings.http_url,
+            scenario=Scenario.STAGED,
+            traffic=traffic,
+            host=settings.http_url,
+            duration_s=duration_s(plan),
             stages=stages,
             think_time_ms=think_time_ms,
             batch_size=batch_size,
             processes=processes,
         )
-        plan = _plan(stages)
-        folder = results.resolve()
-        command = load.command(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        sampler = Sampler(lambda: applications(settings, ASK_TIMEOUT_S))
-        with deployed_with(settings, upscale_delay_s, downscale_delay_s, console.print):
-            with console.status("Running the load"):
-                watched = run_locust(command, folder, duration_s(plan), sampler)
-        if not sampler.samples:
-            raise ClusterError(
-                f"Ray's dashboard at {settings.dashboard_url} never answered within {ASK_TIMEOUT_S} s."
-            )
-        outcome = Outcome(tuple(read_totals(folder)), tuple(read_failures(folder)), watched)
-        seconds = join(sampler.samples, read_moments(folder))
-    write_csv(folder / "scaling.csv", seconds)
+        run = scale(load, settings, folder, (upscale_delay_s, downscale_delay_s))
+    write_csv(folder / "scaling.csv", run.seconds)
     title = f"{traffic} traffic; delays {upscale_delay_s:g} s up, {downscale_delay_s:g} s down"
-    write_plot(folder / "scaling.png", seconds, plan, title)
-    found = courses(seconds)
-    out = Console()
-    out.print(summary(found, plan, seconds))
-    out.print(
-        Text(f"{len(seconds)} samples of the replicas, {sampler.missed} without an answer of the dashboard.")
-    )
-    problems = verdict(found, Thresholds().broken(outcome.all))
-    report(outcome, problems, results, out)
+    write_plot(folder / "scaling.png", run.seconds, plan, title)
+    found, console = courses(run.seconds), Console()
+    console.print(summary(found, plan, run.seconds))
+    console.print(f"{len(run.seconds)} samples of the replicas; {run.missed} times the dashboard did not answer.")
+    problems = verdict(found, Thresholds().broken(run.outcome.all))
+    report(run.outcome, problems, results, console)
     if problems:
         raise typer.Exit(1)
 

@@ -1,0 +1,125 @@
+"""What a decision costs as things grow: history, micro-batch, features, entities, and ingress replicas.
+
+    python -m loadtests.growth --results results/growth
+    python -m loadtests.growth --results results/growth --entities 1000000 --home .tollgate
+
+The store is a Valkey of the command's own, with its append-only file on; features and models run in this
+process, without Ray. With ``--home`` the stack of that folder is measured, too, with one ingress replica and with
+two. Left in the results folder: ``growth.json``, ``growth.csv`` and ``growth.png``.
+"""
+
+import os
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cluster.reporting import reporting, standing_settings
+from features.errors import ClusterError
+from loadtests import growth_replicas
+from loadtests.growth_measures import Measure, growth_exponent, series, write_csv, write_json
+from loadtests.growth_models import COLUMNS, feature_growth
+from loadtests.growth_plot import write_plot
+from loadtests.growth_replicas import replica_growth
+from loadtests.growth_store import (
+    BATCHES,
+    HISTORIES,
+    batch_growth,
+    entity_growth,
+    entity_sizes,
+    history_growth,
+    merchant_bytes,
+    own_valkey,
+)
+from loadtests.wrk import WrkFailed
+from training.progress import progress_bar
+
+SECTIONS: Final = ("history", "batch", "features", "entities", "replicas")
+
+
+def grow(entities: int, home: Path | None, seconds: int, *, show_progress: bool) -> list[Measure]:
+    """Return all measures.
+
+    Args:
+        entities: customers of the largest store.
+        home: of the stack whose ingress replicas are measured; None: none are.
+        seconds: of one run of wrk.
+
+    Raises:
+        ClusterError, WrkFailed: as the parts say.
+    """
+    steps = len(HISTORIES) + len(BATCHES) + len(entity_sizes(entities)) + len(COLUMNS)
+    steps += growth_replicas.ROUNDS * len(growth_replicas.REPLICAS) if home else 0
+    with progress_bar(show=show_progress) as progress:
+        task = progress.add_task("Growing", total=steps)
+        return list(_sections(entities, home, seconds, lambda: progress.advance(task)))
+
+
+def _sections(entities: int, home: Path | None, seconds: int, done: Callable[[], None]) -> Iterator[Measure]:
+    with own_valkey() as client:
+        yield from history_growth(client, done)
+        yield merchant_bytes(client)
+        yield from batch_growth(client, done)
+        yield from entity_growth(client, entities, done)
+    yield from feature_growth(done)
+    if home is not None:
+        yield from replica_growth(standing_settings(home), seconds, done)
+
+
+def table_of(measures: Sequence[Measure], section: str) -> Table:
+    """Return a row a value and a column a size; the last says how it grows with the size."""
+    found = series(measures, section)
+    sizes = sorted({one.size for one in measures if one.section == section})
+    table = Table("", title=f"{section}: median (lowest-highest)", title_justify="left")
+    for size in sizes:
+        table.add_column(f"{size:,}", justify="right")
+    table.add_column("grows as size^", justify="right")
+    for name, values in found.items():
+        at = {one.size: str(one) for one in values}
+        exponent = f"{growth_exponent(values):.2f}" if len(values) > 1 else ""
+        table.add_row(f"{name}, {values[0].unit}", *(at.get(size, "") for size in sizes), exponent)
+    return table
+
+
+def main(
+    results: Annotated[Path, typer.Option(help="Folder of what is measured.")] = Path("results/growth"),
+    entities: Annotated[int, typer.Option(min=100, max=1_000_000, help="Customers at most.")] = 100_000,
+    home: Annotated[
+        Path | None, typer.Option(help="Measure the ingress replicas of this running stack, too.")
+    ] = None,
+    seconds: Annotated[int, typer.Option(min=1, help="Of one run of wrk at the stack.")] = 8,
+) -> None:
+    """Measure how latency and memory grow; the largest store takes 1.1 GB of memory a million customers."""
+    with reporting():
+        try:
+            measures = grow(entities, home, seconds, show_progress=True)
+        except WrkFailed as error:
+            raise ClusterError(str(error)) from error
+    results.mkdir(parents=True, exist_ok=True)
+    about: dict[str, object] = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "load_average": os.getloadavg()[0],
+        "entities": entities,
+    }
+    write_json(results / "growth.json", measures, about)
+    write_csv(results / "growth.csv", measures)
+    write_plot(
+        results / "growth.png", measures, "Cost against size: median of the rounds, bars from lowest to highest"
+    )
+    console = Console()
+    for section in SECTIONS:
+        if any(one.section == section for one in measures):
+            console.print(table_of(measures, section))
+    console.print(f"Results: {results / 'growth.png'}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
