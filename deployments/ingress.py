@@ -66,7 +66,8 @@ class Ingress:
         self._router = light(router)
         self._decide_batch = self._router.decide  # Bound once: see Router.
         self._settings = LiveSettings(IngressSettings)
-        self._scoring = Scoring(self._decide, IngressSettings(), BatchMetrics())
+        self._metrics = BatchMetrics()
+        self._scoring = Scoring(self._decide, IngressSettings(), self._metrics)
         self._json_bulk = JsonBulk(self._scoring, lambda: self._scoring.settings)
         self._arrow_bulk = ArrowBulk(self._scoring, lambda: self._scoring.settings)
         self._ndjson_bulk = NdjsonBulk(self._scoring, lambda: self._scoring.settings)
@@ -75,7 +76,8 @@ class Ingress:
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
         """Return what the autoscaling policy goes by. Async, so that Serve asks on the event loop."""
-        return self._busy.stats()
+        allowed_s = self._scoring.settings.max_wait_ms / 1000
+        return self._busy.stats(self._metrics.longest_wait_s() / allowed_s)
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take new bounds in place (:class:`IngressSettings`)."""

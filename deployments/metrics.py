@@ -10,6 +10,7 @@ class BatchMetrics:
     """Observes a micro-batcher; a few microseconds a batch, nothing a transaction."""
 
     def __init__(self) -> None:
+        self._longest_wait_s = 0.0
         self._size = Histogram("tollgate_batch_size", "Transactions of a micro-batch.", SIZES)
         self._wait = Histogram("tollgate_batch_wait_ms", "Wait of a batch's oldest transaction.", MILLISECONDS)
         self._took = Histogram("tollgate_batch_took_ms", "Time of a batch in the graph.", MILLISECONDS)
@@ -23,6 +24,7 @@ class BatchMetrics:
 
     def began(self, size: int, waited_s: float, queued: int) -> None:
         """A batch of so many transactions went out; its oldest had waited so long; so many wait still."""
+        self._longest_wait_s = max(self._longest_wait_s, waited_s)
         self._size.observe(size)
         self._wait.observe(waited_s * 1000)
         self._queued.set(queued)
@@ -32,6 +34,11 @@ class BatchMetrics:
         self._took.observe(took_s * 1000)
         if failed:
             self._failed.inc()
+
+    def longest_wait_s(self) -> float:
+        """Return the longest wait of a batch's oldest transaction since this was asked last; 0 without a batch."""
+        longest_s, self._longest_wait_s = self._longest_wait_s, 0.0
+        return longest_s
 
     def dropped(self, why: str, weight: int) -> None:
         """So many transactions are not computed."""

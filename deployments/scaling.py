@@ -7,6 +7,10 @@ that its event loop is.
 Busy is the time in which that thread ran or *waited for a core*. CPU time alone is blind where it matters: on a
 machine with more work than cores each loop gets a small share of a core, is never idle all the same, and would
 never ask for a replica on another machine.
+
+An ingress may run out of something else first: its slots. With two of them and five hops no loop may be half
+busy, and transactions wait nevertheless, when each hop answers slowly. So an ingress reports the share of the
+allowed wait that its transactions used up, where that is more.
 """
 
 import threading
@@ -60,9 +64,14 @@ class BusyShare:
         self._last = now
         return self._share
 
-    def stats(self) -> dict[str, float]:
-        """Return what a replica's ``record_autoscaling_stats`` reports to Serve, for :class:`ByBusyShare`."""
-        return {METRIC: self.since_last()}
+    def stats(self, waited_share: float = 0.0) -> dict[str, float]:
+        """Return what a replica's ``record_autoscaling_stats`` reports to Serve, for :class:`ByBusyShare`.
+
+        Args:
+            waited_share: of the longest wait that a replica allows, what its transactions waited; where that is
+                more than the loop was busy, it is what the replica runs out of.
+        """
+        return {METRIC: max(self.since_last(), min(waited_share, 1.0))}
 
 
 class ByBusyShare:
