@@ -1,6 +1,7 @@
 """The models as the number of features grows: time and size of a logistic regression and of boosted trees."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -30,8 +31,8 @@ def feature_growth(done: Callable[[], None]) -> Iterator[Measure]:
         for size in BATCHES:
             batch = rows[:size]
             for name, call in (
-                ("logistic regression", lambda b=batch, m=regression: m.probability(b)),
-                ("boosted trees", lambda b=batch, m=trees: m.probability(b)),
+                ("logistic regression", partial(regression.probability, batch)),
+                ("boosted trees", partial(trees.probability, batch)),
             ):
                 yield measure("features", columns, f"{name}, batch of {size}", "us a call", timed_us(call, CALLS))
         yield measure("features", columns, "boosted trees, size", "kB", [len(content) / 1e3])

@@ -1,6 +1,7 @@
 """A history as request bodies, in the order in which the scorer met it; each with the id that it had."""
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,7 +34,7 @@ class HistoryFeed:
 
     def next(self, count: int) -> list[dict[str, Any]]:
         """Return the bodies of the next ``count`` transactions; fewer at the end, and none after it."""
-        return [body for body, _ in zip(self._bodies, range(count), strict=False)]
+        return list(islice(self._bodies, count))
 
     def _read(self) -> Iterator[dict[str, Any]]:
         for start in range(0, self._rows, READ_ROWS):
