@@ -37,7 +37,8 @@ USUAL_EVENTS: Final = 100
 EVENTS_OF_MANY: Final = 10
 """Events a customer where the customers are what grows: a million of them are 1.1 GB then, and not 7."""
 MERCHANTS: Final = 200
-SPAN_DAYS: Final = 30
+SPAN_DAYS: Final = 29
+"""Within the longest window, so that every event counts in it."""
 CALLS: Final = 10
 COPIES_A_CALL: Final = 5_000
 STOP_S: Final = 10.0

@@ -161,7 +161,7 @@ def main(
     home: Home = None,
     results: Annotated[Path, typer.Option(help="Folder of what is measured.")] = Path("results/scaling"),
     stages: Annotated[str, typer.Option(help="The load: SECONDSxUSERS,...")] = PLAN,
-    traffic: Annotated[Traffic, typer.Option(help="What the users send.")] = Traffic.MIXED,
+    traffic: Annotated[Traffic, typer.Option(help="What the users send.")] = Traffic.SINGLE,
     think_time_ms: Annotated[float, typer.Option(min=0, help="Pause of a user between requests.")] = 100,
     batch_size: Annotated[int, typer.Option(min=1, help="Transactions a bulk request.")] = 100,
     processes: Annotated[int, typer.Option(min=1, help="Locust processes.")] = 1,
