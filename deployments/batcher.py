@@ -154,12 +154,15 @@ class MicroBatcher(Generic[Item, Result]):
         """Return the entries of the next batch: of the lane whose turn it is, then of the other, as room is."""
         entries: list[Entry[Item, tuple[Result, Share]]] = []
         room = self._settings.max_size
-        for lane in sorted((self._single, self._bulk), key=lambda lane: lane.served):
+        first, second = sorted((self._single, self._bulk), key=lambda lane: lane.served)
+        for lane in (first, second):
             while (entry := lane.pop(room, alone=not entries)) is not None:
                 if self._is_alive(entry, now):
                     entries.append(entry)
                     lane.serve(entry.weight)
                     room -= entry.weight
+        # What the second took was room that the first had left over: it owes a batch for it at most.
+        second.owe_at_most(first.served + self._settings.max_size / second.share)
         return entries
 
     def _is_alive(self, entry: Entry[Item, tuple[Result, Share]], now: float) -> bool:

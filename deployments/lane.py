@@ -59,6 +59,10 @@ class Lane(Generic[Item, Answer]):
         """Book so many transactions as served."""
         self.served += weight / self.share
 
+    def owe_at_most(self, served: float) -> None:
+        """Bound what is booked, so that room which nobody else wanted is not paid for without end."""
+        self.served = min(self.served, served)
+
     def keep(self, wanted: Callable[[Entry[Item, Answer]], bool]) -> None:
         """Forget the entries that are not wanted any more."""
         self._entries = deque(entry for entry in self._entries if wanted(entry))

@@ -39,7 +39,7 @@ class BatchSettings(Settings):
     """Single transactions that may wait in one ingress replica; beyond it a request gets 503 at once."""
     max_bulk_queue: Annotated[int, Field(ge=1, le=1_000_000)] = 16_384
     """Transactions of bulk requests that may wait, a chunk of each request at a time."""
-    single_share: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    single_share: Annotated[float, Field(ge=0.01, le=0.99)] = 0.8
     """Share of the transactions that come from single requests, while bulk requests wait as well."""
 
     @model_validator(mode="after")

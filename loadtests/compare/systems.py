@@ -202,7 +202,7 @@ SYSTEMS: Final = (
         "bentoml",
         "BentoML",
         _MODELS_ALONE,
-        "adaptive batching, max_batch_size 64, max_latency_ms 1000, two workers, no access log, no metrics",
+        "adaptive batching, max_batch_size 64, max_latency_ms 60000, two workers, no access log, no metrics",
         "/predict",
         "vectors",
         "first",

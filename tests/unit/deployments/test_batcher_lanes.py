@@ -110,7 +110,7 @@ async def test_neither_lane_starves_whatever_the_groups_weigh(share: float, size
     await finish(processor)
 
 
-@pytest.mark.parametrize("share", [0.001, 0.999])
+@pytest.mark.parametrize("share", [0.01, 0.99])
 async def test_even_a_tiny_share_is_served(share: float) -> None:
     _, processor = await both_full(1, share, 1100, 1)
     batches = await run(processor, 1005)
@@ -242,3 +242,19 @@ async def test_what_is_not_computed_costs_a_lane_nothing() -> None:
     await settle()
     assert [word(batch) for batch in await run(processor, 6)] == ["single", "bulk"] * 3
     await finish(processor)
+
+
+async def test_a_lane_is_not_punished_for_room_that_the_other_left() -> None:
+    processor = Processor()
+    batches = batcher(processor, bounds(size=4, queue=10_000, single_share=0.1))
+    for _ in range(2000):
+        call(batches, [0])
+    for weight in [3] * 400 + [4] * 400:
+        call(batches, [1] * weight, bulk=True)
+    await settle()
+    without = worst = 0
+    while len(processor.begun) < 700:
+        await processor.release(processor.held()[0])
+        without = 0 if 0 in processor.begun[-1] else without + 1
+        worst = max(worst, without)
+    assert worst <= (1 - 0.1) / 0.1 + 2

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
+from fastapi import FastAPI
 from ray.exceptions import ActorDiedError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -40,7 +41,9 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 async def documented() -> AsyncIterator[httpx.AsyncClient]:
     """The same application, reached by FastAPI's own route instead of the hot one."""
-    async with client(Ingress(RouterHandle()).__serve_build_asgi_app__()) as requests:
+    app = Ingress(RouterHandle()).__serve_build_asgi_app__()
+    assert isinstance(app, FastAPI)
+    async with client(app) as requests:
         yield requests
 
 
@@ -84,7 +87,7 @@ async def test_the_hot_route_asks_fastapi_nothing() -> None:
 
 
 async def test_the_replica_tells_the_autoscaler_how_busy_it_is() -> None:
-    stats = Ingress(RouterHandle()).record_autoscaling_stats()
+    stats = await Ingress(RouterHandle()).record_autoscaling_stats()
     assert stats.keys() == {"busy"}
     assert stats["busy"] >= 0
 
