@@ -48,12 +48,16 @@ def measure(section: str, size: int, name: str, unit: str, rounds: Sequence[floa
     return Measure(section, size, name, unit, median(rounds), min(rounds), max(rounds))
 
 
-def timed_us(call: Callable[[], object], calls: int, rounds: int = ROUNDS) -> list[float]:
-    """Return for each round the median time of a call, in microseconds; one call before them is not counted.
+def timed_us(call: Callable[[], object], calls: int, rounds: int = ROUNDS, *, warm: bool = True) -> list[float]:
+    """Return for each round the median time of a call, in microseconds.
 
     A median, because on a machine that does other things a mean is mostly what the others did.
+
+    Args:
+        warm: call once before, which is not counted.
     """
-    call()
+    if warm:
+        call()
     return [median(_one_us(call) for _ in range(calls)) for _ in range(rounds)]
 
 

@@ -1,5 +1,6 @@
 """The plot of a growth run: one panel a question, sizes on a logarithmic axis, spread as bars."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -41,7 +42,10 @@ def write_plot(path: Path, measures: Sequence[Measure], title: str) -> None:
         if section == "replicas":
             panel.set_ylim(bottom=0)
         else:
+            # Whole decades, so that noise does not fill the panel.
             panel.set_yscale("log")
+            low, high = panel.get_ylim()
+            panel.set_ylim(10 ** math.floor(math.log10(low)), 10 ** math.ceil(math.log10(high)))
         panel.set_xticks(sizes := sorted({m.size for m in measures if m.section == section}))
         panel.set_xticklabels([f"{size:,}" for size in sizes])
         panel.minorticks_off()

@@ -93,7 +93,11 @@ def run_locust(
     """
     log = results / LOG
     with log.open("w") as output:
-        process = psutil.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=FOLDER.parent)
+        # A session of its own, because Linux shares cores among sessions first (autogroup): in this terminal's it
+        # would compete with all else that was started there. An interrupt then reaches it through us alone.
+        process = psutil.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, cwd=FOLDER.parent, start_new_session=True
+        )
     samples: list[tuple[float, float]] = []
     processes = 1
     try:
