@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 SOURCES := features training deployments cluster tests loadtests
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status test check unit parity serve format clean
+.PHONY: help up down status test check unit parity serve load scaling growth format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,15 @@ parity: $(INSTALLED) ## the offline features equal the online ones
 
 serve: $(INSTALLED) ## the real graph over HTTP, on free ports of its own
 	$(BIN)/pytest tests/serve
+
+load: $(INSTALLED) ## load in steps against the running stack; the report is in results/step-mixed
+	$(BIN)/python -m loadtests.run step --traffic mixed
+
+scaling: $(INSTALLED) ## replicas under a load in steps, of the running stack; the plot is in results/scaling
+	$(BIN)/python -m loadtests.scaling
+
+growth: $(INSTALLED) ## what a decision costs as things grow; the plot is in results/growth
+	$(BIN)/python -m loadtests.growth
 
 format: $(INSTALLED) ## format the code
 	$(BIN)/ruff check --fix .

@@ -11,10 +11,13 @@ two. Left in the results folder: ``growth.json``, ``growth.csv`` and ``growth.pn
 import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
+import redis
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -39,36 +42,74 @@ from loadtests.growth_store import (
 from loadtests.wrk import WrkFailed
 from training.progress import progress_bar
 
-SECTIONS: Final = ("history", "batch", "features", "entities", "replicas")
+
+class Section(StrEnum):
+    """What grows."""
+
+    HISTORY = "history"
+    BATCH = "batch"
+    ENTITIES = "entities"
+    FEATURES = "features"
+    REPLICAS = "replicas"
 
 
-def grow(entities: int, home: Path | None, seconds: int, *, show_progress: bool) -> list[Measure]:
-    """Return all measures.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run measures.
 
-    Args:
+    Attributes:
+        sections: what grows; replicas need a ``home``.
         entities: customers of the largest store.
-        home: of the stack whose ingress replicas are measured; None: none are.
+        home: of the running stack whose ingress replicas are measured.
         seconds: of one run of wrk.
+    """
+
+    sections: frozenset[Section]
+    entities: int
+    home: Path | None = None
+    seconds: int = 8
+
+    def steps(self) -> int:
+        """Return how many sizes are measured in all."""
+        sizes = {
+            Section.HISTORY: len(HISTORIES),
+            Section.BATCH: len(BATCHES),
+            Section.ENTITIES: len(entity_sizes(self.entities)),
+            Section.FEATURES: len(COLUMNS),
+            Section.REPLICAS: growth_replicas.ROUNDS * len(growth_replicas.REPLICAS),
+        }
+        return sum(sizes[section] for section in self.sections)
+
+
+def grow(plan: Plan, *, show_progress: bool) -> list[Measure]:
+    """Return all measures.
 
     Raises:
         ClusterError, WrkFailed: as the parts say.
     """
-    steps = len(HISTORIES) + len(BATCHES) + len(entity_sizes(entities)) + len(COLUMNS)
-    steps += growth_replicas.ROUNDS * len(growth_replicas.REPLICAS) if home else 0
     with progress_bar(show=show_progress) as progress:
-        task = progress.add_task("Growing", total=steps)
-        return list(_sections(entities, home, seconds, lambda: progress.advance(task)))
+        task = progress.add_task("Growing", total=plan.steps())
+        return list(_sections(plan, lambda: progress.advance(task)))
 
 
-def _sections(entities: int, home: Path | None, seconds: int, done: Callable[[], None]) -> Iterator[Measure]:
-    with own_valkey() as client:
+def _sections(plan: Plan, done: Callable[[], None]) -> Iterator[Measure]:
+    if plan.sections & {Section.HISTORY, Section.BATCH, Section.ENTITIES}:
+        with own_valkey() as client:
+            yield from _store_sections(plan, client, done)
+    if Section.FEATURES in plan.sections:
+        yield from feature_growth(done)
+    if Section.REPLICAS in plan.sections:
+        yield from replica_growth(standing_settings(plan.home), plan.seconds, done)
+
+
+def _store_sections(plan: Plan, client: "redis.Redis", done: Callable[[], None]) -> Iterator[Measure]:
+    if Section.HISTORY in plan.sections:
         yield from history_growth(client, done)
         yield merchant_bytes(client)
+    if Section.BATCH in plan.sections:
         yield from batch_growth(client, done)
-        yield from entity_growth(client, entities, done)
-    yield from feature_growth(done)
-    if home is not None:
-        yield from replica_growth(standing_settings(home), seconds, done)
+    if Section.ENTITIES in plan.sections:
+        yield from entity_growth(client, plan.entities, done)
 
 
 def table_of(measures: Sequence[Measure], section: str) -> Table:
@@ -92,12 +133,16 @@ def main(
     home: Annotated[
         Path | None, typer.Option(help="Measure the ingress replicas of this running stack, too.")
     ] = None,
+    only: Annotated[list[Section] | None, typer.Option(help="Measure this alone; repeatable.")] = None,
     seconds: Annotated[int, typer.Option(min=1, help="Of one run of wrk at the stack.")] = 8,
 ) -> None:
     """Measure how latency and memory grow; the largest store takes 1.1 GB of memory a million customers."""
+    sections = frozenset(only or Section) - (frozenset() if home else {Section.REPLICAS})
+    if not sections:
+        raise typer.BadParameter("replicas are those of a running stack: give its --home")
     with reporting():
         try:
-            measures = grow(entities, home, seconds, show_progress=True)
+            measures = grow(Plan(sections, entities, home, seconds), show_progress=True)
         except WrkFailed as error:
             raise ClusterError(str(error)) from error
     results.mkdir(parents=True, exist_ok=True)
@@ -115,7 +160,7 @@ def main(
         results / "growth.png", measures, "Cost against size: median of the rounds, bars from lowest to highest"
     )
     console = Console()
-    for section in SECTIONS:
+    for section in Section:
         if any(one.section == section for one in measures):
             console.print(table_of(measures, section))
     console.print(f"Results: {results / 'growth.png'}", soft_wrap=True)

@@ -99,7 +99,10 @@ def verdict(found: Sequence[Course], broken: Sequence[str]) -> list[str]:
     """Return a sentence for each thing that a cluster that scales must not show."""
     sentences = list(broken)
     if not any(course.most > course.first for course in found):
-        sentences.append("No deployment scaled up: the load was too small for it. Give more --users in --stages.")
+        sentences.append(
+            "No deployment scaled up: none was busy beyond its target. Give more users in --stages, or, where the"
+            " machine is full of other work, another machine."
+        )
     sentences += [
         f"{course.name} scaled up and did not come back; a longer last stage, or is its load still above target?"
         for course in found
