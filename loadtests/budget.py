@@ -7,7 +7,6 @@ taken off, and shown by itself: the timers of a Ray node cost as much at one dec
 """
 
 import time
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -27,7 +26,7 @@ SHOWN_US: Final = 1.0
 """Processes below it are summed up in one line."""
 REST: Final = "all others"
 
-Cpu = Counter[str]
+Cpu = dict[str, float]
 """CPU seconds of each kind of process, by its name."""
 
 
@@ -61,24 +60,25 @@ def cpu_of(home: Path) -> dict[int, tuple[str, float]]:
 
 def used_between(before: dict[int, tuple[str, float]], after: dict[int, tuple[str, float]]) -> Cpu:
     """Return the CPU seconds between two looks, by name; a process that only starts or ends is no part of it."""
-    used: Cpu = Counter()
+    used: Cpu = {}
     for pid, (name, cpu_s) in after.items():
         if pid in before:
-            used[name] += cpu_s - before[pid][1]
+            used[name] = used.get(name, 0.0) + cpu_s - before[pid][1]
     return used
 
 
 def budget(idle: Run, runs: list[Run]) -> dict[str, float]:
     """Return microseconds a decision for each kind of process: the median of the runs, idle use taken off.
 
-    >>> idle = Run(0, 10, Counter({"a": 1.0}))
-    >>> budget(idle, [Run(1000, 10, Counter({"a": 3.0}))])
+    >>> idle = Run(0, 10, {"a": 1.0})
+    >>> budget(idle, [Run(1000, 10, {"a": 3.0})])
     {'a': 2000.0}
     """
     names = {name for run in runs for name in run.cpu_s}
     costs = {
         name: median(
-            (run.cpu_s[name] - idle.cpu_s[name] / idle.seconds * run.seconds) / run.decisions * 1e6 for run in runs
+            (run.cpu_s.get(name, 0) - idle.cpu_s.get(name, 0) / idle.seconds * run.seconds) / run.decisions * 1e6
+            for run in runs
         )
         for name in names
     }
@@ -107,7 +107,7 @@ def table_of(connections: int, idle: Run, runs: list[Run]) -> Table:
     table.add_column("us a decision", justify="right")
     table.add_column("idle, % of a core", justify="right")
     costs = budget(idle, runs)
-    idle_share = {name: idle.cpu_s[name] / idle.seconds * 100 for name in costs}
+    idle_share = {name: idle.cpu_s.get(name, 0) / idle.seconds * 100 for name in costs}
     for name, cost in costs.items():
         if cost >= SHOWN_US:
             table.add_row(name, f"{cost:,.0f}", f"{idle_share[name]:.1f}")

@@ -104,7 +104,7 @@ some_bounds = st.builds(
     st.integers(3, 8),
     st.integers(1, 3),
     st.integers(8, 30),
-    st.floats(0, 1, exclude_min=True, exclude_max=True),
+    st.floats(0.01, 0.99),
 )
 arrival = step(World.submit, st.integers(1, 3), st.booleans(), st.sampled_from([1.0, 3.0, LONG_S]))
 steps = st.lists(

@@ -1,6 +1,5 @@
 """The budget of a decision: what is taken off, what is summed up, and what is said where there is no stack."""
 
-from collections import Counter
 from io import StringIO
 from pathlib import Path
 
@@ -11,11 +10,11 @@ from typer.testing import CliRunner
 
 from loadtests.budget import Run, budget, main, table_of, used_between
 
-IDLE = Run(0, 10, Counter({"raylet": 1.0, "ingress": 0.1}))
+IDLE = Run(0, 10, {"raylet": 1.0, "ingress": 0.1})
 
 
 def loaded(ingress_s: float, decisions: float = 1000.0, seconds: float = 10.0) -> Run:
-    return Run(decisions, seconds, Counter({"raylet": 1.0, "ingress": ingress_s}))
+    return Run(decisions, seconds, {"raylet": 1.0, "ingress": ingress_s})
 
 
 def test_what_a_process_takes_at_rest_is_taken_off_in_proportion_to_the_time() -> None:
