@@ -1,8 +1,8 @@
 """Scores a file through the live service: ``tollgate score``.
 
-The file goes over the Arrow road. On the same stack an NDJSON road costs client and ingress more a row and takes
-twice the bytes in and three times those out (README, "Bulk roads"), and a file has columns to begin with. What
-NDJSON does better, to answer while the body still comes, a file does not need: its batches bound the memory.
+The file goes over the Arrow road. In requests of 10,000 rows, a row costs the ingress 1.8 us of its own work there
+and 5.2 us as NDJSON, and takes 74 bytes in and 97 out against 163 and 313; and a file has columns to begin with.
+What NDJSON does better, to answer while the body still comes, a file does not need: its batches bound the memory.
 
 Rows of one customer travel on one connection, in the order of the file, so that each sees those before it; rows of
 different customers may overtake each other within one block of the file.
