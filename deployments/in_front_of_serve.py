@@ -13,6 +13,7 @@ bound, to notice when the client goes away, and ends each request after ``reques
 are wrong: the whole file would be in memory, and had better be short.
 """
 
+import asyncio
 from typing import Final
 
 from ray import serve
@@ -41,9 +42,10 @@ class FrontLayer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._front is None:
-            # The HTTP server begins before the ingress is built.
+            # The HTTP server begins before the ingress is built; and without RAY_SERVE_THROUGHPUT_OPTIMIZED the
+            # ingress lives in another loop than the server, where only Serve's own layers reach it.
             ingress: object = serve.get_replica_context().servable_object
-            if not isinstance(ingress, Ingress):
+            if not isinstance(ingress, Ingress) or ingress.loop not in (None, asyncio.get_running_loop()):
                 await self._app(scope, receive, send)
                 return
             self._front = ingress.in_front_of(self._app)

@@ -71,6 +71,8 @@ class Ingress:
         self._json_bulk = JsonBulk(self._scoring, lambda: self._scoring.settings)
         self._arrow_bulk = ArrowBulk(self._scoring, lambda: self._scoring.settings)
         self._ndjson_bulk = NdjsonBulk(self._scoring, lambda: self._scoring.settings)
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The event loop that the ingress lives in, once it is configured."""
         self._uptime = Uptime()
         self._busy = BusyShare()
 
@@ -81,6 +83,7 @@ class Ingress:
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take new bounds in place (:class:`IngressSettings`)."""
+        self.loop = asyncio.get_running_loop()
         if self._settings.take(user_config):
             self._scoring.reconfigure(self._settings.value)
 

@@ -20,6 +20,7 @@ from training.bundle import LR_FILE, XGB_FILE
 from training.feature_rows import to_labels, to_matrix
 from training.logistic import newton
 from training.models import FEATURE_TRANSFORMS, BoostedModel, LogisticModel
+from training.onnx_trees import OnnxTrees, to_onnx
 
 
 class FitParameters(BaseModel):
@@ -111,7 +112,9 @@ def fit(
             raise RuntimeError("Ray Train ended without a checkpoint")
         with result.checkpoint.as_directory() as folder:
             lr = LogisticModel.from_json((Path(folder) / LR_FILE).read_bytes())
-            xgb = BoostedModel.from_file(Path(folder) / XGB_FILE)
+            booster = BoostedModel.from_file(Path(folder) / XGB_FILE).booster
+        # It is evaluated as it will be served.
+        xgb = BoostedModel(booster, OnnxTrees(to_onnx(booster)))
         return FittedModels(lr, xgb, FitFacts(**result.metrics))
 
 

@@ -1,5 +1,6 @@
 """The layer in front of Serve's own: all passes until there is an ingress, then its hot route is answered."""
 
+import asyncio
 from dataclasses import dataclass
 
 import httpx
@@ -81,3 +82,16 @@ async def test_serve_puts_the_layer_around_its_application(context: Context) -> 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tollgate") as http:
         assert (await http.post("/predict", json=GOOD)).status_code == 200
         assert (await http.get("/health")).status_code == 404
+
+
+async def test_an_ingress_in_another_loop_is_left_to_serve(context: Context) -> None:
+    ingress = Ingress(RouterHandle())
+    await ingress.reconfigure({})
+    context.servable_object = ingress
+    async with client() as http:
+        assert (await http.post("/predict", json=GOOD)).json()["transaction_id"] == "t1"
+    other = asyncio.new_event_loop()
+    ingress.loop = other
+    async with client() as http:
+        assert (await http.post("/predict", json=GOOD)).text == "behind"
+    other.close()
