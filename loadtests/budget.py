@@ -96,7 +96,7 @@ def measure(home: Path, wrk: str, url: str, connections: int, seconds: int) -> R
 def rest(home: Path, seconds: int) -> Run:
     """Return what the stack costs while nobody asks."""
     before, began = cpu_of(home), time.monotonic()
-    time.sleep(seconds)
+    time.sleep(seconds)  # What is measured is this time without load.
     return Run(0, time.monotonic() - began, used_between(before, cpu_of(home)))
 
 

@@ -34,7 +34,7 @@ def replica_growth(settings: ClusterSettings, seconds: int, done: Callable[[], N
         for _ in range(ROUNDS):
             for replicas in REPLICAS:
                 deploy(settings, held(config, replicas))
-                time.sleep(SETTLE_S)
+                time.sleep(SETTLE_S)  # Serve shows the old state until its controller has taken the config.
                 wait_until_running(settings, lambda _: None)
                 run_wrk(wrk, url, CONNECTIONS, WARM_UP_S)
                 samples[replicas].append(run_wrk(wrk, url, CONNECTIONS, seconds))

@@ -87,7 +87,7 @@ def deployed_with(
     )
     deploy(settings, with_delays(config, upscale_delay_s, downscale_delay_s))
     try:
-        time.sleep(SETTLE_S)
+        time.sleep(SETTLE_S)  # Serve shows the old state until its controller has taken the config.
         wait_until_running(settings, lambda _: None)
         yield
     finally:

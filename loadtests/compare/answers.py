@@ -116,7 +116,7 @@ def answers(system: System, url: str, timeout_s: float) -> bool:
         try:
             post(url, system.body, body, left_s)
         except PeerUnavailable:
-            time.sleep(PAUSE_S)
+            time.sleep(PAUSE_S)  # Polls a server that gives no notice.
         else:
             return True
     return False

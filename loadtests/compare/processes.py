@@ -65,7 +65,7 @@ class Processes:
             except httpx.TransportError:
                 if not self._find():
                     return False
-            time.sleep(POLL_S)
+            time.sleep(POLL_S)  # Polls a server that gives no notice.
         return False
 
     def freeze(self) -> None:
