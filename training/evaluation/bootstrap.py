@@ -55,7 +55,8 @@ def estimates(
 def customer_weights(customers: int, replicates: int, seed: int, at_once: int = 100) -> Iterator[Floats]:
     """Yield weights (customers, up to ``at_once``), ``replicates`` columns in all.
 
-    A column says how often each customer was drawn in ``customers`` draws with replacement. The columns do not depend on ``at_once``.
+    A column says how often each customer was drawn in ``customers`` draws with replacement. The columns do not
+    depend on ``at_once``.
     """
     generator = np.random.default_rng(seed)
     for start in range(0, replicates, at_once):

@@ -30,6 +30,26 @@ _T = TypeVar("_T")
 _Days = Annotated[int, Field(ge=1, le=3650)]
 
 
+class Published(BaseModel):
+    """What was published for a protocol, to be held against what is measured.
+
+    Attributes:
+        mapping: of the published data; with it, payments of amount 0 that ingestion set aside are read back for the
+            published features (:mod:`training.evaluation.set_aside`).
+        train_rows, train_frauds, test_rows, test_frauds: sizes.
+        metrics: score to metric to value.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mapping: str
+    train_rows: int
+    train_frauds: int
+    test_rows: int
+    test_frauds: int
+    metrics: Mapping[str, Mapping[str, float]]
+
+
 class Protocol(BaseModel):
     """How models are trained and judged in time.
 
@@ -45,6 +65,7 @@ class Protocol(BaseModel):
             ``known_days`` before the gap, or by one that has become known since (on day d, those of day d - 8 and
             before; handbook, chapter 3). Their cards are blocked by then, so no model is needed for them.
         known_days: see ``remove_known``; the training week of the handbook.
+        published: what others measured with it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -60,6 +81,7 @@ class Protocol(BaseModel):
     validation_days: _Days = 7
     remove_known: bool = True
     known_days: _Days = 7
+    published: Published | None = None
 
     @model_validator(mode="after")
     def _enough_days(self) -> Self:

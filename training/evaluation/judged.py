@@ -1,0 +1,73 @@
+"""A fold that was judged: its rows, the scores that they got, and what was trained for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from features.formulas import Matrix
+from features.transaction import Int64s
+from training.bundle import Bundle
+from training.evaluation.held_out import HeldOut
+from training.evaluation.protocols import Fold
+from training.models import Floats
+
+EXPLAINED_ROWS: Final = 5_000
+"""Rows that importances are averaged over: enough for two digits, and a second of explaining."""
+
+Importance = Mapping[str, float]
+"""Feature to the mean absolute log-odds that it adds."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgedFold:
+    """The test of one fold.
+
+    Attributes:
+        fold: its periods.
+        rows: the judged payments.
+        scores: "lr", "xgb" and "ensemble" to probabilities (n,).
+        importance: score to the importance of each feature.
+        train_rows, train_frauds: labelled rows that the models were trained on, and the frauds among them.
+        left_out: rows of the test period that were not judged, as their customers were known as defrauded.
+    """
+
+    fold: Fold
+    rows: HeldOut
+    scores: Mapping[str, Floats]
+    importance: Mapping[str, Importance]
+    train_rows: int
+    train_frauds: int
+    left_out: int
+
+
+def bundle_scores(bundle: Bundle, matrix: Matrix) -> dict[str, Floats]:
+    """Return the scores (n,) float64 of a feature matrix under "lr", "xgb" and "ensemble"."""
+    scores = bundle.score(matrix)
+    return {"lr": scores.lr, "xgb": np.asarray(scores.xgb, np.float64), "ensemble": scores.ensemble}
+
+
+def bundle_importance(bundle: Bundle, matrix: Matrix) -> dict[str, Importance]:
+    """Return for each score the mean absolute log-odds that each feature adds, over the rows of a matrix."""
+    explained = {
+        "lr": bundle.lr.contributions(matrix),
+        "xgb": bundle.xgb.contributions(matrix),
+        "ensemble": bundle.contributions(matrix),
+    }
+    names = bundle.manifest.feature_names
+    return {score: mean_contribution(names, added) for score, added in explained.items()}
+
+
+def mean_contribution(names: tuple[str, ...], added: Matrix) -> Importance:
+    """Return feature to the mean of |log-odds| (n, d), the largest first."""
+    means = np.abs(added).mean(axis=0) if len(added) else np.zeros(len(names))
+    order = np.argsort(-means, kind="stable")
+    return {names[position]: float(means[position]) for position in order.tolist()}
+
+
+def some_rows(rows: int, seed: int = 0) -> Int64s:
+    """Return up to ``EXPLAINED_ROWS`` indices of ``rows``, drawn without replacement, ascending."""
+    if rows <= EXPLAINED_ROWS:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng(seed).choice(rows, EXPLAINED_ROWS, replace=False))

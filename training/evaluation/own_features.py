@@ -1,0 +1,116 @@
+"""Folds judged on the product's own features: computed once for a protocol, then read block by block."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
+import ray
+import ray.data
+
+from features.formulas import Matrix
+from features.transaction import Int64s
+from training.arrivals import milliseconds
+from training.bundle import Bundle, Period
+from training.evaluation.held_out import HeldOut, Rows
+from training.evaluation.judged import JudgedFold, bundle_importance, bundle_scores, some_rows
+from training.evaluation.known_frauds import judged_rows
+from training.evaluation.protocols import Fold
+from training.evaluation.slices import slices
+from training.feature_rows import EVENT_TIME, labelled_rows, rows_within, to_labels, to_matrix
+from training.models import Floats
+
+_BESIDE: Final = ("customer_id", "fraud_pattern")
+MINOR_UNITS: Final = 100
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureRows:
+    """The labelled rows of some time with all features, as blocks in Ray's object store.
+
+    Attributes:
+        dataset: the rows, for fitting.
+        blocks: the same rows as references to Arrow tables.
+        rows: what metrics need of them, in the order of the blocks.
+    """
+
+    dataset: ray.data.Dataset
+    blocks: Sequence["ray.ObjectRef[pa.Table]"]
+    rows: HeldOut
+
+    @classmethod
+    def of(cls, history: Path, folds: Sequence[Fold]) -> "FeatureRows":
+        """Return the rows that some folds need, computed. Ray must be running.
+
+        Raises:
+            InvalidHistory: the history cannot be read.
+        """
+        whole = Period(
+            since=min(fold.whole.since for fold in folds), until=max(fold.whole.until for fold in folds)
+        )
+        dataset = labelled_rows(history, whole, _BESIDE)
+        blocks = dataset.to_arrow_refs()
+        tables = [_small(ray.get(block)) for block in blocks]
+        return cls(dataset, blocks, _held_out(pa.concat_tables(tables)))
+
+    def within(self, period: Period) -> ray.data.Dataset:
+        """Return ``is_fraud`` and ``FEATURE_NAMES`` of the rows of a period, for fitting."""
+        return rows_within(self.dataset, period)
+
+    def between(self, since: datetime, until: datetime) -> Rows:
+        """Return which rows lie in ``[since, until)``."""
+        time = self.rows.event_time_ms
+        return np.asarray((time >= milliseconds(since)) & (time < milliseconds(until)))
+
+    def matrices(self, chosen: Int64s) -> Iterator[Matrix]:
+        """Yield the features of chosen rows (ascending indices), one block at a time."""
+        start = 0
+        for block in self.blocks:
+            table = ray.get(block)
+            first, last = np.searchsorted(chosen, [start, start + len(table)])
+            if last > first:
+                yield to_matrix(table.take(chosen[first:last] - start))
+            start += len(table)
+
+    def judge(self, fold: Fold, bundle: Bundle) -> JudgedFold:
+        """Return the test of a fold with the scores of a bundle."""
+        rows = self.rows
+        judged = np.flatnonzero(judged_rows(fold, rows.event_time_ms, rows.customer, rows.labels))
+        scored = [bundle_scores(bundle, matrix) for matrix in self.matrices(judged)]
+        sample = np.concatenate(list(self.matrices(judged[some_rows(len(judged))])))
+        trained = self.between(fold.train.since, fold.train.until)
+        return JudgedFold(
+            fold=fold,
+            rows=rows.take(judged),
+            scores={name: np.concatenate([block[name] for block in scored]) for name in scored[0]},
+            importance=bundle_importance(bundle, sample),
+            train_rows=int(trained.sum()),
+            train_frauds=int(rows.labels[trained].sum()),
+            left_out=int(self.between(fold.test.since, fold.test.until).sum()) - len(judged),
+        )
+
+
+_SLICED_BY: Final = ("count_last_30d", "merchant_count_last_30d", "merchant_fraud_count_30d")
+
+
+def _small(block: pa.Table) -> pa.Table:
+    """Return what metrics need of a block."""
+    return block.select([EVENT_TIME, "is_fraud", *_BESIDE, "amount", *_SLICED_BY])
+
+
+def _held_out(table: pa.Table) -> HeldOut:
+    customers = table.column("customer_id").combine_chunks().dictionary_encode()
+    labels = to_labels(table)
+    amount_minor = np.rint(table.column("amount").to_numpy() * MINOR_UNITS).astype(np.int64)
+    counts: list[Floats] = [table.column(name).to_numpy() for name in _SLICED_BY]
+    return HeldOut(
+        event_time_ms=table.column(EVENT_TIME).cast(pa.timestamp("ms", tz="UTC")).cast(pa.int64()).to_numpy(),
+        amount_minor=amount_minor,
+        customer=customers.indices.to_numpy().astype(np.int64),
+        customers=len(customers.dictionary),
+        labels=labels,
+        groupings=slices(labels, amount_minor, *counts, table.column("fraud_pattern").to_pylist()),
+    )

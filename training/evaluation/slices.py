@@ -1,0 +1,81 @@
+"""The slices that results are broken down by: what kind of payment, customer and merchant the scores do well on."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from features.transaction import Int64s
+from training.evaluation.held_out import Grouping, grouped
+from training.models import Floats
+
+AMOUNT_BANDS_MINOR: Final = ((0, 2_500), (2_500, 10_000), (10_000, 22_000), (22_000, None))
+"""Bounds [from, to) in minor units."""
+
+Bools = npt.NDArray[np.bool_]
+
+
+def slices(
+    labels: Floats,
+    amount_minor: Int64s,
+    customer_payments: Floats,
+    merchant_payments: Floats,
+    merchant_frauds: Floats,
+    patterns: Sequence[str | None],
+) -> dict[str, Grouping]:
+    """Return the groupings of n rows; that by fraud pattern only where the history knows any.
+
+    Args:
+        labels: (n,) 0.0 or 1.0.
+        amount_minor: (n,).
+        customer_payments: (n,) payments of the customer in the 30 days before.
+        merchant_payments: (n,) payments of the merchant in the 30 days before.
+        merchant_frauds: (n,) frauds there in 30 days whose labels are known.
+        patterns: n kinds of fraud; None for a genuine payment or an unknown kind.
+    """
+    n = len(labels)
+    found = {
+        "amount": grouped(
+            [(_band(low, high), _between(amount_minor, low, high)) for low, high in AMOUNT_BANDS_MINOR], n
+        ),
+        "customer": grouped(
+            [("new (no payment in 30 days)", customer_payments == 0), ("known", customer_payments > 0)], n
+        ),
+        "merchant": grouped(
+            [
+                ("with known frauds", merchant_frauds > 0),
+                ("new (no payment in 30 days)", merchant_payments == 0),
+                ("without known frauds", merchant_payments > 0),
+            ],
+            n,
+        ),
+    }
+    return found | _by_pattern(labels, patterns)
+
+
+def _by_pattern(labels: Floats, patterns: Sequence[str | None]) -> Mapping[str, Grouping]:
+    """Return the grouping of the frauds by pattern; every genuine payment belongs to all of them."""
+    word = np.array([pattern or "" for pattern in patterns], np.str_)
+    is_fraud = labels == 1
+    names = sorted({str(name) for name in word[is_fraud]} - {""})
+    if not names:
+        return {}
+    conditions: list[tuple[str, Bools]] = [(name, is_fraud & (word == name)) for name in names]
+    unknown = is_fraud & (word == "")
+    if unknown.any():
+        conditions.append(("unknown", unknown))
+    return {"fraud pattern": grouped(conditions, len(labels))}
+
+
+def _between(amount_minor: Int64s, low: int, high: int | None) -> Bools:
+    return np.asarray((amount_minor >= low) & (amount_minor < (high or np.iinfo(np.int64).max)))
+
+
+def _band(low: int, high: int | None) -> str:
+    """Return the words of a band.
+
+    >>> _band(2_500, 10_000), _band(22_000, None)
+    ('25 to 100', '220 and more')
+    """
+    return f"{low / 100:g} and more" if high is None else f"{low / 100:g} to {high / 100:g}"
