@@ -21,16 +21,19 @@ EVENT_TIME: Final = "event_time"
 LABEL: Final = "is_fraud"
 
 
-def labelled_rows(history: Path, period: Period) -> ray.data.Dataset:
+def labelled_rows(history: Path, period: Period, beside: tuple[str, ...] = ()) -> ray.data.Dataset:
     """Return ``event_time``, ``is_fraud`` and ``FEATURE_NAMES`` of the labelled rows of a period, computed.
 
     The rows come in the same order in every run. Ray must be running.
+
+    Args:
+        beside: other ``ID_COLUMNS`` that are wanted.
 
     Raises:
         InvalidHistory: the history cannot be read.
     """
     lazy = point_in_time(history, since=period.since, until=period.until)
-    return in_fixed_order(_map(lazy, _labelled).materialize())
+    return in_fixed_order(_map(lazy, _labelled, beside).materialize())
 
 
 def rows_within(rows: ray.data.Dataset, period: Period) -> ray.data.Dataset:
@@ -70,15 +73,15 @@ def _map(rows: ray.data.Dataset, function: Callable[..., pa.Table], *args: Any) 
     return rows.map_batches(function, fn_args=args, batch_size=None, batch_format="pyarrow", zero_copy_batch=True)
 
 
-def _labelled(rows: pa.Table) -> pa.Table:
-    return rows.select([EVENT_TIME, LABEL, *FEATURE_NAMES]).filter(pc.is_valid(rows.column(LABEL)))
+def _labelled(rows: pa.Table, beside: tuple[str, ...]) -> pa.Table:
+    return rows.select([EVENT_TIME, LABEL, *beside, *FEATURE_NAMES]).filter(pc.is_valid(rows.column(LABEL)))
 
 
 def _between(rows: pa.Table, since: datetime, until: datetime) -> pa.Table:
     time = rows.column(EVENT_TIME)
     first, end = (pa.scalar(moment, time.type) for moment in (since, until))
     chosen = pc.and_(pc.greater_equal(time, first), pc.less(time, end))
-    return rows.filter(chosen).drop_columns([EVENT_TIME])
+    return rows.select([LABEL, *FEATURE_NAMES]).filter(chosen)
 
 
 def _first_row(block: pa.Table) -> tuple[Any, ...]:

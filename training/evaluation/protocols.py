@@ -34,8 +34,8 @@ class Published(BaseModel):
     """What was published for a protocol, to be held against what is measured.
 
     Attributes:
-        mapping: of the published data; with it, payments of amount 0 that ingestion set aside are read back for the
-            published features (:mod:`training.evaluation.set_aside`).
+        mapping: of the published data; with it, payments of amount 0 that ingestion set aside are read back for
+            the published features (:mod:`training.evaluation.set_aside`).
         train_rows, train_frauds, test_rows, test_frauds: sizes.
         metrics: score to metric to value.
     """

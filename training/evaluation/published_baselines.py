@@ -83,8 +83,8 @@ class Baselines:
     def fit(cls, matrix: Matrix, labels: Floats) -> "Baselines":
         """Return the baselines with the defaults of scikit-learn and of the XGBoost of 2021.
 
-        Of that one are ``exact`` cuts, which it chose for data of this size, and the constant to begin from. With the
-        cuts of today's default, 256 quantiles, average precision is .07 lower: none lies among the high amounts.
+        Of that one are ``exact`` cuts, which it chose for data of this size, and the constant to begin from. With
+        the cuts of today's default, 256 quantiles, average precision is .07 lower: none lies at high amounts.
         """
         scaler = StandardScaler().fit(matrix)
         lr = LogisticRegression(random_state=0).fit(scaler.transform(matrix), labels)

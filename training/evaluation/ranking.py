@@ -2,8 +2,8 @@
 
 A bootstrap sample of customers is a weight for each of them, and a ranking does not change with weights. So
 genuine payments are counted once, by customer and by where they lie between the frauds; each sample is then one
-column of a sparse matrix product. 500 samples of 58,000 payments take a few tenths of a second. One implementation serves
-both the point estimate (all weights 1) and the samples.
+column of a sparse matrix product. 500 samples of 58,000 payments take a few tenths of a second. One implementation
+serves both the point estimate (all weights 1) and the samples.
 """
 
 from dataclasses import dataclass

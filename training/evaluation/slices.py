@@ -1,4 +1,4 @@
-"""The slices that results are broken down by: what kind of payment, customer and merchant the scores do well on."""
+"""The slices that results are broken down by: kinds of payment, customer, merchant and fraud."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
