@@ -13,7 +13,7 @@ from rich.progress import Progress, TaskID
 
 from features.definitions import FEATURE_NAMES, fingerprint
 from training.bundle import Bundle, Manifest, Period, Thresholds
-from training.evaluate import score_rows
+from training.evaluation.scored_rows import score_rows
 from training.experiment import log_run, open_experiment
 from training.feature_rows import labelled_rows, rows_within, to_matrix
 from training.fit import FitFacts, FitParameters, fit

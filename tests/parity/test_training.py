@@ -17,7 +17,7 @@ from features.definitions import FEATURE_NAMES, fingerprint
 from features.errors import InvalidHistory, RegistryUnavailable
 from tests.unit.training.bundles import TRANSFORMS, made_up_samples
 from training.boosting import BoostingParameters, Samples, fit_boosted
-from training.evaluate import score_rows
+from training.evaluation.scored_rows import score_rows
 from training.feature_rows import in_fixed_order
 from training.fit import FitParameters, FittedModels, fit
 from training.history_files import read_days, split_by_day, writing_history

@@ -7,8 +7,10 @@ how often it was drawn.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import BeforeValidator
 
 from training.models import Floats
 
@@ -16,13 +18,17 @@ Metrics = Mapping[str, Floats]
 """Name to values (r,) under r weightings of the customers."""
 
 
+_Figure = Annotated[float, BeforeValidator(lambda value: float("nan") if value is None else value)]
+"""NaN is null in JSON."""
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A figure with its interval; NaN where it is undefined."""
 
-    value: float
-    low: float
-    high: float
+    value: _Figure
+    low: _Figure
+    high: _Figure
 
 
 def estimates(

@@ -1,7 +1,7 @@
 """A fold that was judged: its rows, the scores that they got, and what was trained for it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -41,11 +41,22 @@ class JudgedFold:
     train_frauds: int
     left_out: int
 
+    def within(self, grouping: str, name: str) -> "JudgedFold":
+        """Return the same for the rows of one group alone."""
+        chosen = self.rows.groupings[grouping].rows(name)
+        scores = {score: values[chosen] for score, values in self.scores.items()}
+        return replace(self, rows=self.rows.take(chosen), scores=scores)
+
 
 def bundle_scores(bundle: Bundle, matrix: Matrix) -> dict[str, Floats]:
     """Return the scores (n,) float64 of a feature matrix under "lr", "xgb" and "ensemble"."""
     scores = bundle.score(matrix)
     return {"lr": scores.lr, "xgb": np.asarray(scores.xgb, np.float64), "ensemble": scores.ensemble}
+
+
+def concatenated(blocks: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
+    """Return the scores of the rows of all blocks."""
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
 def bundle_importance(bundle: Bundle, matrix: Matrix) -> dict[str, Importance]:

@@ -82,7 +82,7 @@ def evaluate_scores(parts: Sequence[tuple[HeldOut, Probabilities]], settings: Me
 
     def mean(weights: Floats) -> Metrics:
         values = [compute(weights) for compute in computed]
-        return {name: np.mean([one[name] for one in values], axis=0) for name in METRIC_NAMES}
+        return {name: _mean_of_defined(np.stack([one[name] for one in values])) for name in METRIC_NAMES}
 
     found = estimates(
         mean,
@@ -124,3 +124,11 @@ def metric_values(
         }
 
     return compute
+
+
+def _mean_of_defined(values: Floats) -> Floats:
+    """Return the mean (r,) of values (folds, r) over those that are defined; NaN where none is."""
+    defined = ~np.isnan(values)
+    total, count = np.where(defined, values, 0.0).sum(axis=0), defined.sum(axis=0)
+    mean: Floats = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+    return mean

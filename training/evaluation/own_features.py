@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -16,12 +15,11 @@ from features.transaction import Int64s
 from training.arrivals import milliseconds
 from training.bundle import Bundle, Period
 from training.evaluation.held_out import HeldOut, Rows
-from training.evaluation.judged import JudgedFold, bundle_importance, bundle_scores, some_rows
+from training.evaluation.judged import JudgedFold, bundle_importance, bundle_scores, concatenated, some_rows
 from training.evaluation.known_frauds import judged_rows
 from training.evaluation.protocols import Fold
 from training.evaluation.slices import slices
 from training.feature_rows import EVENT_TIME, labelled_rows, rows_within, to_labels, to_matrix
-from training.models import Floats
 
 _BESIDE: Final = ("customer_id", "fraud_pattern")
 MINOR_UNITS: Final = 100
@@ -42,16 +40,13 @@ class FeatureRows:
     rows: HeldOut
 
     @classmethod
-    def of(cls, history: Path, folds: Sequence[Fold]) -> "FeatureRows":
-        """Return the rows that some folds need, computed. Ray must be running.
+    def of(cls, history: Path, period: Period) -> "FeatureRows":
+        """Return the labelled rows of a period, computed. Ray must be running.
 
         Raises:
             InvalidHistory: the history cannot be read.
         """
-        whole = Period(
-            since=min(fold.whole.since for fold in folds), until=max(fold.whole.until for fold in folds)
-        )
-        dataset = labelled_rows(history, whole, _BESIDE)
+        dataset = labelled_rows(history, period, _BESIDE)
         blocks = dataset.to_arrow_refs()
         tables = [_small(ray.get(block)) for block in blocks]
         return cls(dataset, blocks, _held_out(pa.concat_tables(tables)))
@@ -60,10 +55,10 @@ class FeatureRows:
         """Return ``is_fraud`` and ``FEATURE_NAMES`` of the rows of a period, for fitting."""
         return rows_within(self.dataset, period)
 
-    def between(self, since: datetime, until: datetime) -> Rows:
-        """Return which rows lie in ``[since, until)``."""
+    def between(self, period: Period) -> Rows:
+        """Return which rows lie in a period."""
         time = self.rows.event_time_ms
-        return np.asarray((time >= milliseconds(since)) & (time < milliseconds(until)))
+        return np.asarray((time >= milliseconds(period.since)) & (time < milliseconds(period.until)))
 
     def matrices(self, chosen: Int64s) -> Iterator[Matrix]:
         """Yield the features of chosen rows (ascending indices), one block at a time."""
@@ -81,15 +76,14 @@ class FeatureRows:
         judged = np.flatnonzero(judged_rows(fold, rows.event_time_ms, rows.customer, rows.labels))
         scored = [bundle_scores(bundle, matrix) for matrix in self.matrices(judged)]
         sample = np.concatenate(list(self.matrices(judged[some_rows(len(judged))])))
-        trained = self.between(fold.train.since, fold.train.until)
         return JudgedFold(
             fold=fold,
             rows=rows.take(judged),
-            scores={name: np.concatenate([block[name] for block in scored]) for name in scored[0]},
+            scores=concatenated(scored),
             importance=bundle_importance(bundle, sample),
-            train_rows=int(trained.sum()),
-            train_frauds=int(rows.labels[trained].sum()),
-            left_out=int(self.between(fold.test.since, fold.test.until).sum()) - len(judged),
+            train_rows=bundle.manifest.training_rows,
+            train_frauds=bundle.manifest.training_frauds,
+            left_out=int(self.between(fold.test).sum()) - len(judged),
         )
 
 
@@ -105,12 +99,13 @@ def _held_out(table: pa.Table) -> HeldOut:
     customers = table.column("customer_id").combine_chunks().dictionary_encode()
     labels = to_labels(table)
     amount_minor = np.rint(table.column("amount").to_numpy() * MINOR_UNITS).astype(np.int64)
-    counts: list[Floats] = [table.column(name).to_numpy() for name in _SLICED_BY]
+    customer, merchant, frauds = (table.column(name).to_numpy() for name in _SLICED_BY)
+    patterns = table.column("fraud_pattern").to_pylist()
     return HeldOut(
         event_time_ms=table.column(EVENT_TIME).cast(pa.timestamp("ms", tz="UTC")).cast(pa.int64()).to_numpy(),
         amount_minor=amount_minor,
         customer=customers.indices.to_numpy().astype(np.int64),
         customers=len(customers.dictionary),
         labels=labels,
-        groupings=slices(labels, amount_minor, *counts, table.column("fraud_pattern").to_pylist()),
+        groupings=slices(labels, amount_minor, customer, merchant, frauds, patterns),
     )

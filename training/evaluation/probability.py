@@ -21,7 +21,7 @@ def brier(labels: Floats, scores: Probabilities, customer: Int64s, weights: Floa
         weights: (customers, r).
     """
     squared = (np.asarray(scores, np.float64) - labels) ** 2
-    return weighted_sum(squared, customer, weights) / weighted_sum(np.ones(len(labels)), customer, weights)
+    return _mean(weighted_sum(squared, customer, weights), customer, weights)
 
 
 def calibration_error(
@@ -39,7 +39,7 @@ def calibration_error(
         inside = number == position
         errors = labels[inside] - np.asarray(scores, np.float64)[inside]
         gap += np.abs(weighted_sum(errors, customer[inside], weights))
-    return gap / weighted_sum(np.ones(len(labels)), customer, weights)
+    return _mean(gap, customer, weights)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +68,13 @@ def bin_numbers(scores: Probabilities, bins: int) -> Int64s:
     [0, 1, 9, 9]
     """
     return np.minimum((np.asarray(scores, np.float64) * bins).astype(np.int64), bins - 1)
+
+
+def _mean(total: Floats, customer: Int64s, weights: Floats) -> Floats:
+    """Return totals (r,) divided by the weight of the rows; NaN where that is 0."""
+    count = weighted_sum(np.ones(len(customer)), customer, weights)
+    mean: Floats = np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+    return mean
 
 
 def weighted_sum(values: Floats, customer: Int64s, weights: Floats) -> Floats:

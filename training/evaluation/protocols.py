@@ -9,7 +9,7 @@ A protocol is a few lines of YAML; ``protocols.yaml`` holds those that come with
 history it becomes *folds*, periods of whole UTC days.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from importlib import resources
@@ -110,14 +110,23 @@ class Fold:
 
     @property
     def whole(self) -> Period:
-        """The time from the first day that is needed to the last."""
-        starts = [self.train.since, self.validation.since, *([self.known_since] if self.known_since else [])]
-        return Period(since=min(starts), until=self.test.until)
+        """The days that training and judging need."""
+        return spanning([self.train, self.validation, self.judging])
+
+    @property
+    def judging(self) -> Period:
+        """The days that judging needs: the test, and those whose frauds make a customer known."""
+        return Period(since=self.known_since or self.test.since, until=self.test.until)
 
     @property
     def labels_until(self) -> datetime:
         """The end of what a model may have learned from: the beginning of the gap."""
         return max(self.train.until, self.validation.until)
+
+
+def spanning(periods: Sequence[Period]) -> Period:
+    """Return the time from the beginning of the first period to the end of the last."""
+    return Period(since=min(p.since for p in periods), until=max(p.until for p in periods))
 
 
 def load_protocol(name_or_path: str) -> Protocol:

@@ -1,8 +1,8 @@
 """The 15 features of the Fraud Detection Handbook (chapter 3), for its baselines alone; they are never served.
 
 They differ from the product's in where a window ends: the customer's is ``(t - w, t]``, so that the transaction is
-in its own count and mean, and the terminal's is ``(t - 7 d - w, t - 7 d]``. The product's windows are ``[t - w, t)``,
-because a payment that stands in its own mean hides how unusual it is.
+in its own count and mean, and the terminal's is ``(t - 7 d - w, t - 7 d]``. The product's windows are
+``[t - w, t)``, because a payment that stands in its own mean hides how unusual it is.
 """
 
 from dataclasses import dataclass

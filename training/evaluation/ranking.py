@@ -91,4 +91,5 @@ def _counts(row: Int64s, customer: Int64s, rows: int, customers: int) -> sparse.
 
 
 def _ratio(part: Floats, whole: Floats, empty: float = np.nan) -> Floats:
-    return np.divide(part, whole, out=np.full(np.shape(part), empty), where=whole > 0)
+    ratio: Floats = np.divide(part, whole, out=np.full(np.shape(part), empty), where=whole > 0)
+    return ratio

@@ -1,8 +1,8 @@
 """Payments of amount 0 that ingestion set aside, read back for baselines that were published with them.
 
 The contract at the door admits no payment of 0, so a history holds none, and the product is neither trained nor
-judged on them. The handbook's data has 32, of which 4 lie in the weeks of its chapter 3; without them its sizes and
-its windows would differ by these rows.
+judged on them. The handbook's data has 32, of which 4 lie in the weeks of its chapter 3; without them its sizes
+and its windows would differ by these rows.
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
 """The slices that results are broken down by: kinds of payment, customer, merchant and fraud."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -10,7 +10,7 @@ from features.transaction import Int64s
 from training.evaluation.held_out import Grouping, grouped
 from training.models import Floats
 
-AMOUNT_BANDS_MINOR: Final = ((0, 2_500), (2_500, 10_000), (10_000, 22_000), (22_000, None))
+AMOUNT_BANDS_MINOR: Final = ((0, 2_500), (2_500, 10_000), (10_000, 25_000), (25_000, None))
 """Bounds [from, to) in minor units."""
 
 Bools = npt.NDArray[np.bool_]
@@ -54,7 +54,7 @@ def slices(
     return found | _by_pattern(labels, patterns)
 
 
-def _by_pattern(labels: Floats, patterns: Sequence[str | None]) -> Mapping[str, Grouping]:
+def _by_pattern(labels: Floats, patterns: Sequence[str | None]) -> dict[str, Grouping]:
     """Return the grouping of the frauds by pattern; every genuine payment belongs to all of them."""
     word = np.array([pattern or "" for pattern in patterns], np.str_)
     is_fraud = labels == 1
@@ -75,7 +75,7 @@ def _between(amount_minor: Int64s, low: int, high: int | None) -> Bools:
 def _band(low: int, high: int | None) -> str:
     """Return the words of a band.
 
-    >>> _band(2_500, 10_000), _band(22_000, None)
-    ('25 to 100', '220 and more')
+    >>> _band(2_500, 10_000), _band(25_000, None)
+    ('25 to 100', '250 and more')
     """
     return f"{low / 100:g} and more" if high is None else f"{low / 100:g} to {high / 100:g}"

@@ -1,0 +1,118 @@
+"""The commands on how good models are."""
+
+import shlex
+import sys
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cluster.offline_commands import History
+from cluster.reporting import Home, reporting, standing_settings
+
+
+class FeatureSet(StrEnum):
+    """Which features models are trained on under a protocol."""
+
+    PRODUCT = "product"
+    PUBLISHED = "published"
+
+
+def evaluate_command(
+    history: History,
+    protocol: Annotated[
+        str | None, typer.Option(help="Train and judge under a protocol: a name (`protocols`) or a YAML file.")
+    ] = None,
+    features: Annotated[
+        FeatureSet, typer.Option(help="Of models trained here; published: the handbook's 15 and its baselines.")
+    ] = FeatureSet.PRODUCT,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Judge a registered version, an alias or number. Default without a protocol: champion."),
+    ] = None,
+    since: Annotated[
+        datetime | None, typer.Option(help="First day to judge it on; default: its own test period.")
+    ] = None,
+    until: Annotated[datetime | None, typer.Option(help="The day after the last.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Score at which payments are flagged; default: the model's.")
+    ] = None,
+    top_k: Annotated[int, typer.Option(min=1, help="Customers that investigators look at a day.")] = 100,
+    fpr: Annotated[
+        float, typer.Option(min=0.00001, max=0.99, help="False-positive rate to read recall at.")
+    ] = 0.01,
+    review_cost: Annotated[float, typer.Option(min=0, help="Cost of looking at one payment.")] = 5.0,
+    replicates: Annotated[int, typer.Option(min=0, max=10_000, help="Bootstrap samples of customers.")] = 500,
+    workers: Annotated[int, typer.Option(min=1, help="Ray Train workers.")] = 2,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the report; default: results/evaluate-<name>.")
+    ] = None,
+    log: Annotated[bool, typer.Option(help="Log figures and report to MLflow.")] = True,
+    home: Home = None,
+) -> None:
+    """Judge a registered version, or train and judge under a protocol: table, JSON, HTML report, MLflow."""
+    from training.evaluate import DEFAULT_SETTINGS, Output, evaluate_protocol, evaluate_version
+    from training.evaluation.terminal import in_terminal
+    from training.registry import CHAMPION
+
+    changed = {
+        "top_k": top_k,
+        "false_positive_rate": fpr,
+        "review_cost_minor": round(100 * review_cost),
+        "replicates": replicates,
+    }
+    output = Output(folder=out, log=log, command=shlex.join(["tollgate", *sys.argv[1:]]))
+    settings = DEFAULT_SETTINGS.model_copy(update=changed)
+    with reporting():
+        tracking_uri = standing_settings(home).mlflow_uri
+        if protocol is not None and model is None:
+            _refuse(since or until, "--since and --until choose the days of a registered version (--model)")
+            found = evaluate_protocol(
+                history,
+                protocol,
+                tracking_uri=tracking_uri,
+                features=features.value,
+                workers=workers,
+                settings=settings,
+                threshold=threshold,
+                output=output,
+            )
+        else:
+            _refuse(features == FeatureSet.PUBLISHED, "--features published needs --protocol and no --model")
+            _refuse(protocol and (since or until), "a protocol has its own days: leave --since and --until out")
+            found = evaluate_version(
+                history,
+                tracking_uri=tracking_uri,
+                model=model or CHAMPION,
+                protocol=protocol,
+                since=since and since.date(),
+                until=until and until.date(),
+                settings=settings,
+                threshold=threshold,
+                output=output,
+            )
+        Console().print(in_terminal(found.result))
+        logged = f" Logged to the MLflow run {found.run_id}." if found.run_id else ""
+        Console(stderr=True).print(f"Report and figures are in {found.folder}.{logged}", soft_wrap=True)
+
+
+def protocols_command() -> None:
+    """List the protocols that come with Tollgate."""
+    from training.evaluation.protocols import builtin_protocols
+
+    table = Table("protocol", "what it is", "tests", "trained on", box=None)
+    for name, protocol in builtin_protocols().items():
+        tests = ", ".join(f"{day}" for day in protocol.test_since) or f"the last {protocol.folds} of the history"
+        trained = f"{protocol.train_days} days" if protocol.train_days else "all days before the gap"
+        table.add_row(name, protocol.title, tests, trained)
+    Console().print(table)
+
+
+def _refuse(condition: object, words: str) -> None:
+    """Raise a usage error if a condition holds."""
+    if condition:
+        raise typer.BadParameter(words)

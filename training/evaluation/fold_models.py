@@ -1,0 +1,30 @@
+"""The models of one fold: fitted as `tollgate train` fits them, on the periods of the fold."""
+
+from datetime import UTC, datetime
+
+from features.definitions import FEATURE_NAMES, fingerprint
+from training.bundle import Bundle, Manifest, Thresholds
+from training.evaluation.own_features import FeatureRows
+from training.evaluation.protocols import Fold
+from training.fit import FitParameters, fit
+
+
+def fit_fold(
+    rows: FeatureRows, fold: Fold, *, workers: int, parameters: FitParameters, thresholds: Thresholds
+) -> Bundle:
+    """Return both models fitted on the training period of a fold, rounds chosen on its validation period.
+
+    The bundle is never registered: it has seen a fold, not the history. Ray must be running.
+    """
+    fitted = fit(rows.within(fold.train), rows.within(fold.validation), workers=workers, parameters=parameters)
+    trained = rows.between(fold.train)
+    manifest = Manifest(
+        feature_fingerprint=fingerprint(),
+        feature_names=FEATURE_NAMES,
+        thresholds=thresholds,
+        training_period=fold.train,
+        training_rows=int(trained.sum()),
+        training_frauds=int(rows.rows.labels[trained].sum()),
+        created_at=datetime.now(UTC),
+    )
+    return Bundle(manifest, fitted.lr, fitted.xgb)

@@ -1,0 +1,84 @@
+"""What a registered version was fitted on, and its own test period, as its run recorded them."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from training.bundle import Manifest, Period
+from training.evaluation.errors import EvaluationRefused
+from training.evaluation.protocols import LABEL_DELAY_DAYS, Fold, check_part
+from training.registry import RegisteredVersion, talking_to_mlflow
+from training.split import DayCounts
+
+DATA_FILE: Final = "data.json"
+"""Artifact of a training run (:mod:`training.experiment`)."""
+_SEEN: Final = ("train", "validation")
+
+
+def version_periods(version: RegisteredVersion, manifest: Manifest, tracking_uri: str) -> Mapping[str, Period]:
+    """Return the periods of a version's split: "train", "validation", "test" and others; "train" at least.
+
+    Raises:
+        RegistryUnavailable: the registry does not answer.
+    """
+    known = {"train": manifest.training_period}
+    with talking_to_mlflow(tracking_uri):
+        from mlflow import MlflowClient
+        from mlflow.artifacts import load_dict
+
+        client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+        run = client.get_run(version.run_id)
+        if DATA_FILE in {file.path for file in client.list_artifacts(version.run_id)}:
+            periods = load_dict(f"{run.info.artifact_uri}/{DATA_FILE}").get("periods", {})
+            known |= {name: Period.model_validate(period) for name, period in periods.items()}
+    return known
+
+
+def period_fold(days: DayCounts, periods: Mapping[str, Period], since: date | None, until: date | None) -> Fold:
+    """Return the fold that judges a version on a period; nobody is left out of it.
+
+    Args:
+        days: what each day of the history holds.
+        periods: of the version.
+        since, until: the first day, and the day after the last; None: those of the version's own test, as far as
+            only one is given the rest of the history.
+
+    Raises:
+        EvaluationRefused: there is no such period, it lies outside the history, or it has no frauds.
+    """
+    if since is None and until is None and "test" not in periods:
+        raise EvaluationRefused("The version records no test period of its own; say --since, or name a protocol.")
+    own = periods.get("test")
+    first = _midnight(since) if since else own.since if own else periods["train"].until
+    if until:
+        end = _midnight(until)
+    elif since or own is None:
+        end = _midnight(days.first) + timedelta(days=len(days.rows))
+    else:
+        end = own.until
+    if first >= end:
+        raise EvaluationRefused(f"The period ends on {end:%Y-%m-%d}, before it begins on {first:%Y-%m-%d}.")
+    test = Period(since=first, until=end)
+    check_part(days, test, "the period")
+    train = periods["train"]
+    return Fold(f"{first:%Y-%m-%d}", train, periods.get("validation", train), test, None)
+
+
+def check_not_seen(fold: Fold, periods: Mapping[str, Period], version: str) -> None:
+    """Check that a version learned from no label that was unknown when a test began.
+
+    Raises:
+        EvaluationRefused: it was fitted on payments of the test, or of the days of label delay before it.
+    """
+    seen_until = max(periods[name].until for name in _SEEN if name in periods)
+    known_until = fold.test.since - timedelta(days=LABEL_DELAY_DAYS)
+    if seen_until > known_until:
+        raise EvaluationRefused(
+            f"Version {version} was fitted on payments until {seen_until:%Y-%m-%d}. A test from"
+            f" {fold.test.since:%Y-%m-%d} needs one fitted on none after {known_until:%Y-%m-%d}, as labels are"
+            f" known {LABEL_DELAY_DAYS} days later. Choose later days, or train under a protocol without --model."
+        )
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
