@@ -6,9 +6,9 @@ from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import average_precision_score, roc_auc_score  # type: ignore[import-untyped]
 
 from features.transaction import Int64s
+from training.evaluation.ranking import ONE_WEIGHT, average_precision, fraud_ranks, one_customer, roc_auc
 from training.models import Floats
 
 Tier = Literal["APPROVE", "REVIEW", "BLOCK"]
@@ -76,6 +76,8 @@ def decision_metrics(
     frauds = int(fraud.sum())
     ranked = (fraud | genuine) & ~np.isnan(probability)
     both_classes = bool((ranked & fraud).any() and (ranked & genuine).any())
+    labels = fraud[ranked].astype(np.float64)
+    ranks = fraud_ranks(labels, probability[ranked], one_customer(len(labels)), ONE_WEIGHT)
     return DecisionMetrics(
         labelled=frauds + int(genuine.sum()),
         frauds=frauds,
@@ -83,10 +85,8 @@ def decision_metrics(
         precision=_share(hits, alarms),
         recall=_share(hits, frauds),
         f1=_share(2 * hits, alarms + frauds),
-        roc_auc=float(roc_auc_score(fraud[ranked], probability[ranked])) if both_classes else None,
-        average_precision=(
-            float(average_precision_score(fraud[ranked], probability[ranked])) if both_classes else None
-        ),
+        roc_auc=float(roc_auc(ranks)[0]) if both_classes else None,
+        average_precision=float(average_precision(ranks)[0]) if both_classes else None,
     )
 
 

@@ -3,14 +3,10 @@
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from sklearn.metrics import (  # type: ignore[import-untyped]
-    average_precision_score,
-    brier_score_loss,
-    confusion_matrix,
-    precision_recall_curve,
-    roc_auc_score,
-)
+from sklearn.metrics import confusion_matrix, precision_recall_curve  # type: ignore[import-untyped]
 
+from training.evaluation.probability import brier
+from training.evaluation.ranking import ONE_WEIGHT, average_precision, fraud_ranks, one_customer, roc_auc
 from training.models import Floats, Probabilities
 
 
@@ -48,14 +44,16 @@ def score_metrics(labels: Floats, scores: Probabilities, threshold: float) -> Sc
     >>> score_metrics(np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.1, 0.6, 0.4, 0.9]), 0.5).roc_auc
     0.75
     """
+    everyone = one_customer(len(labels))
+    ranks = fraud_ranks(labels, scores, everyone, ONE_WEIGHT)
     table = confusion_matrix(labels, scores >= threshold, labels=[0, 1])
     (true_negatives, false_positives), (false_negatives, true_positives) = table.tolist()
     precision = _share(true_positives, true_positives + false_positives)
     recall = _share(true_positives, true_positives + false_negatives)
     return ScoreMetrics(
-        roc_auc=float(roc_auc_score(labels, scores)),
-        average_precision=float(average_precision_score(labels, scores)),
-        brier=float(brier_score_loss(labels, scores)),
+        roc_auc=float(roc_auc(ranks)[0]),
+        average_precision=float(average_precision(ranks)[0]),
+        brier=float(brier(labels, scores, everyone, ONE_WEIGHT)[0]),
         threshold=threshold,
         precision=precision,
         recall=recall,

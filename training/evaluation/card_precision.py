@@ -60,7 +60,8 @@ def card_precision_by_day(cards: CardDays, k: int, weights: Floats) -> Floats:
     """
     left = weights.copy()
     precision = np.zeros((len(cards.days), weights.shape[1]))
-    for position, (start, stop) in enumerate(zip(cards.starts[:-1], cards.starts[1:], strict=True)):
+    for position, (start, end) in enumerate(zip(cards.starts[:-1], cards.starts[1:], strict=True)):
+        stop = start + _reaching(k, left, cards.customer[start:end])
         who, defrauded = cards.customer[start:stop], cards.defrauded[start:stop]
         weight = left[who]
         before = np.cumsum(weight, axis=0) - weight
@@ -69,3 +70,11 @@ def card_precision_by_day(cards: CardDays, k: int, weights: Floats) -> Floats:
         found = who[defrauded]
         left[found] = np.where(taken[defrauded] > 0, 0.0, left[found])
     return precision
+
+
+def _reaching(k: int, left: Floats, customer: Int64s) -> int:
+    """Return how many of a day's customers suffice to fill k places under every weighting."""
+    enough = 2 * k
+    while enough < len(customer) and left[customer[:enough]].sum(axis=0).min() < k:
+        enough *= 2
+    return min(enough, len(customer))

@@ -33,13 +33,10 @@ def calibration_error(
     in the lowest one, where this is the error of the mean probability; the reliability diagram shows the others.
     Arguments as :func:`brier`.
     """
-    gap = np.zeros(weights.shape[1])
-    number = bin_numbers(scores, bins)
-    for position in range(bins):
-        inside = number == position
-        errors = labels[inside] - np.asarray(scores, np.float64)[inside]
-        gap += np.abs(weighted_sum(errors, customer[inside], weights))
-    return _mean(gap, customer, weights)
+    errors = labels - np.asarray(scores, np.float64)
+    cell = bin_numbers(scores, bins) * len(weights) + customer
+    totals = np.bincount(cell, errors, minlength=bins * len(weights)).reshape(bins, len(weights))
+    return _mean(np.abs(totals @ weights).sum(axis=0), customer, weights)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,12 +7,16 @@ serves both the point estimate (all weights 1) and the samples.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from scipy import sparse  # type: ignore[import-untyped]
 
 from features.transaction import Int64s
 from training.models import Floats, Probabilities
+
+ONE_WEIGHT: Final = np.ones((1, 1))
+"""The one weighting of :func:`one_customer`, for a plain value without an interval."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +56,11 @@ def fraud_ranks(labels: Floats, scores: Probabilities, customer: Int64s, weights
     frauds = _counts(level_of_fraud, customer[is_fraud], k, len(weights)) @ weights
     reached = np.cumsum(between, axis=0)
     return FraudRanks(frauds, reached[:-1:2], between[1::2], reached[-1])
+
+
+def one_customer(rows: int) -> Int64s:
+    """Return the customers (rows,) of payments that are all of one, where no sample is drawn."""
+    return np.zeros(rows, np.int64)
 
 
 def roc_auc(ranks: FraudRanks) -> Floats:

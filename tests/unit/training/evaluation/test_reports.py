@@ -1,0 +1,62 @@
+import base64
+import re
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from tests.unit.training.evaluation.results import result
+from training.evaluation.html_report import html_report
+from training.evaluation.plots import plots
+from training.evaluation.results import EvaluationResult
+from training.evaluation.terminal import in_terminal, shown
+
+
+def text_of(found: EvaluationResult) -> str:
+    console = Console(width=160, file=StringIO())
+    console.print(in_terminal(found))
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def test_the_terminal_shows_metrics_with_intervals_folds_and_slices() -> None:
+    found = result(folds=2)
+    text = text_of(found)
+    estimate = found.overall["ensemble"].average_precision
+    assert f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})" in text
+    for words in ("CP@10", "mean of 2 tests", "2016-07-25", "takeover", "left out as known", "XGBoost"):
+        assert words in text
+    assert "published figures" not in text
+
+
+def test_the_terminal_shows_published_figures_beside_those_found() -> None:
+    found = result(published=True)
+    text = text_of(found)
+    assert f"{found.overall['lr'].roc_auc.value - 0.871:+.4f}" in text
+    assert "published are 1,000/10 and 400/40" in text
+
+
+def test_the_page_needs_nothing_beside_it_and_escapes_what_it_shows() -> None:
+    page = html_report(result(folds=2, published=True))
+    assert "Made &lt;up&gt; &amp; judged" in page
+    assert not re.search(r'(src|href)="(?!data:image/svg\+xml;base64,)', page)
+    assert page.count("<figure>") == 7
+    for words in ("Beside the published figures", "Each test", "takeover", "tollgate evaluate"):
+        assert words in page
+
+
+def test_the_page_of_one_test_without_published_figures_leaves_their_sections_out() -> None:
+    page = html_report(result())
+    assert "Each test" not in page
+    assert "Beside the published" not in page
+
+
+def test_the_plots_are_images() -> None:
+    for title, address in plots(result()).items():
+        svg = base64.b64decode(address.removeprefix("data:image/svg+xml;base64,")).decode()
+        assert "<svg" in svg, title
+
+
+@pytest.mark.parametrize(("name", "value", "words"), [("cost", 1234.5, "1,234"), ("brier", 0.00271, "0.00271")])
+def test_figures_are_written_with_the_digits_that_they_need(name: str, value: float, words: str) -> None:
+    assert shown(name, value) == words
