@@ -88,7 +88,7 @@ class Baselines:
         """
         scaler = StandardScaler().fit(matrix)
         lr = LogisticRegression(random_state=0).fit(scaler.transform(matrix), labels)
-        parameters = {"objective": "binary:logistic", "tree_method": "exact", "base_score": 0.5, "seed": 0}
+        parameters = {"objective": "binary:logistic", "tree_method": "exact", "base_score": 0.5, "nthread": 1}
         columns = xgb.DMatrix(matrix, labels, feature_names=list(PUBLISHED_NAMES))
         return cls(scaler, lr, xgb.train(parameters, columns, ROUNDS))
 

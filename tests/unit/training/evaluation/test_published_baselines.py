@@ -22,7 +22,7 @@ def test_the_baselines_are_scikit_learn_and_xgboost_with_the_defaults_of_the_han
     labels = (rng.random(600) < matrix[:, 0] / 400).astype(np.float64)
     found = Baselines.fit(matrix, labels).scores(matrix)
     linear = make_pipeline(StandardScaler(), LogisticRegression(random_state=0)).fit(matrix, labels)
-    boosted = XGBClassifier(tree_method="exact", base_score=0.5, random_state=0).fit(matrix, labels)
+    boosted = XGBClassifier(tree_method="exact", base_score=0.5, random_state=0, n_jobs=1).fit(matrix, labels)
     np.testing.assert_allclose(found["lr"], linear.predict_proba(matrix)[:, 1], rtol=1e-12)
     np.testing.assert_allclose(found["xgb"], boosted.predict_proba(matrix)[:, 1], rtol=1e-6)
     np.testing.assert_allclose(found["ensemble"], (found["lr"] + found["xgb"]) / 2, rtol=1e-12)
