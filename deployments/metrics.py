@@ -42,6 +42,10 @@ class BatchMetrics:
         longest_s, self._longest_wait_s = self._longest_wait_s, 0.0
         return longest_s
 
+    def waiting(self, queued: int) -> None:
+        """So many transactions wait."""
+        self._queued.set(queued)
+
     def dropped(self, why: str, weight: int) -> None:
         """So many transactions are not computed."""
         self._dropped.inc(weight, {"why": why})
