@@ -42,6 +42,9 @@ class Observer(Protocol):
     def ended(self, took_s: float, failed: bool) -> None:
         """A batch is computed, or failed."""
 
+    def waiting(self, queued: int) -> None:
+        """So many transactions wait, after some of them expired or were abandoned."""
+
     def dropped(self, why: str, weight: int) -> None:
         """So many transactions are not computed: they were refused, expired, or abandoned by their client."""
 
@@ -189,6 +192,7 @@ class MicroBatcher(Generic[Item, Result]):
         now = asyncio.get_running_loop().time()
         for lane in (self._single, self._bulk):
             lane.keep(partial(self._is_alive, now=now))
+        self._observer.waiting(self.queued)
         deadlines = [lane.first_deadline() for lane in (self._single, self._bulk) if lane.weight]
         if deadlines:
             self._expire_at(max(min(deadlines), now + EXPIRY_STEP_S))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from deployments.garbage import collect_seldom
+from deployments.links.served import Address, ServedMethod
 from deployments.live_settings import LiveSettings
 from deployments.scaling import BusyShare
 from deployments.settings import StoreSettings
@@ -41,6 +42,11 @@ class Features:
         self._store = AsyncOnlineStore(redis_url)
         self._uptime = Uptime()
         self._busy = BusyShare()
+        self._observe = ServedMethod(self.observe)
+
+    async def link_address(self) -> Address:
+        """Return where routers on this machine call :meth:`observe`."""
+        return await self._observe.address()
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
         """Return what the autoscaling policy goes by. Async, so that Serve asks on the event loop."""

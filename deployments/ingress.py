@@ -31,7 +31,7 @@ from deployments.responses import (
     Prediction,
     error_json,
 )
-from deployments.router import Handle, light, settled
+from deployments.router import Handle, hot_call, light, settled
 from deployments.scaling import BusyShare
 from deployments.scoring import Scoring
 from deployments.settings import IngressSettings
@@ -64,7 +64,7 @@ class Ingress:
     def __init__(self, router: Handle) -> None:
         collect_seldom()
         self._router = light(router)
-        self._decide_batch = self._router.decide  # Bound once: see Router.
+        self._decide_batch = hot_call(self._router, "decide")
         self._settings = LiveSettings(IngressSettings)
         self._metrics = BatchMetrics()
         self._scoring = Scoring(self._decide, IngressSettings(), self._metrics)

@@ -1,6 +1,8 @@
-"""The micro-batcher's metrics, in Ray's registry: on the dashboard, and for Prometheus."""
+"""Metrics of the micro-batcher and of the links, in Ray's registry: on the dashboard, and for Prometheus."""
 
 from ray.util.metrics import Counter, Gauge, Histogram
+
+from deployments.links.linked_call import CallReport
 
 SIZES: list[float] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
 MILLISECONDS: list[float] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000]
@@ -40,6 +42,29 @@ class BatchMetrics:
         longest_s, self._longest_wait_s = self._longest_wait_s, 0.0
         return longest_s
 
+    def waiting(self, queued: int) -> None:
+        """So many transactions wait."""
+        self._queued.set(queued)
+
     def dropped(self, why: str, weight: int) -> None:
         """So many transactions are not computed."""
         self._dropped.inc(weight, {"why": why})
+
+
+class LinkMetrics:
+    """Counts the calls of other deployments by their road, once a second."""
+
+    def __init__(self) -> None:
+        self._links = Gauge("tollgate_links", "Open links to replicas of a deployment.", ("call",))
+        self._calls = Counter(
+            "tollgate_calls",
+            "Calls of a deployment, a batch each: by link, by serve, or repeated (its link ended unanswered).",
+            ("call", "road"),
+        )
+
+    def report(self, report: CallReport) -> None:
+        """Record what was called since the last report."""
+        self._links.set(report.links, {"call": report.call})
+        for road in ("by_link", "by_serve", "repeated"):
+            if calls := getattr(report, road):
+                self._calls.inc(calls, {"call": report.call, "road": road.removeprefix("by_")})

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from deployments.decision import Scores
 from deployments.garbage import collect_seldom
+from deployments.links.served import Address, ServedMethod
 from deployments.live_settings import LiveSettings
 from deployments.scaling import BusyShare
 from deployments.served_bundle import ServedBundle
@@ -44,6 +45,11 @@ class ModelReplica:
         self._served = ServedBundle(tracking_uri)
         self._uptime = Uptime()
         self._busy = BusyShare()
+        self._score = ServedMethod(self.score)
+
+    async def link_address(self) -> Address:
+        """Return where routers on this machine call :meth:`score`."""
+        return await self._score.address()
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
         """Return what the autoscaling policy goes by. Async, so that Serve asks on the event loop."""

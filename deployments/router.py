@@ -8,12 +8,16 @@ from typing import Any, Protocol
 
 import numpy as np
 from pydantic import ValidationError
+from ray.serve.handle import DeploymentHandle
 
 from deployments.decision import Decision, Decisions, Fired, decide, fired_rules
 from deployments.explanation import explain
 from deployments.features import FeatureReply, without_history
 from deployments.garbage import collect_seldom
+from deployments.links.linked_call import LinkedCall
+from deployments.links.served import Address, ServedMethod
 from deployments.live_settings import LiveSettings
+from deployments.metrics import LinkMetrics
 from deployments.models import ModelScores
 from deployments.rules import CompiledRule, compile_rules
 from deployments.scaling import BusyShare
@@ -57,9 +61,9 @@ class Router:
     ) -> None:
         collect_seldom()
         self._parts = {"features": light(features), "lr_model": light(lr), "xgb_model": light(xgb)}
-        # Bound once: the attribute of a handle is a new handle each time.
-        self._observe = self._parts["features"].observe
-        self._score = (self._parts["lr_model"].score, self._parts["xgb_model"].score)
+        self._observe = hot_call(self._parts["features"], "observe")
+        self._score = tuple(hot_call(self._parts[name], "score") for name in ("lr_model", "xgb_model"))
+        self._decide = ServedMethod(self.decide)
         self._served = ServedBundle(tracking_uri)
         self._settings = LiveSettings(PolicySettings)
         self._active: ActivePolicy | None = None
@@ -69,6 +73,10 @@ class Router:
     async def record_autoscaling_stats(self) -> dict[str, float]:
         """Return what the autoscaling policy goes by. Async, so that Serve asks on the event loop."""
         return self._busy.stats()
+
+    async def link_address(self) -> Address:
+        """Return where ingresses on this machine call :meth:`decide`."""
+        return await self._decide.address()
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take a new policy (:class:`PolicySettings`) in place; one that is not valid changes nothing.
@@ -193,6 +201,15 @@ def _explain(
 async def settled(*calls: Awaitable[Any]) -> list[Any]:
     """Return what each call returned or raised, in order, once all have ended."""
     return list(await asyncio.gather(*calls, return_exceptions=True))
+
+
+def hot_call(handle: Any, method: str) -> Any:
+    """Return the method of a handle that is called once a batch; over links, if it is another process's."""
+    return (
+        LinkedCall(handle, method, LinkMetrics().report)
+        if isinstance(handle, DeploymentHandle)
+        else getattr(handle, method)
+    )
 
 
 def light(handle: Handle) -> Any:

@@ -10,6 +10,7 @@ TollgateError
 +-- RegistryUnavailable    the model registry cannot be reached, or lacks the alias asked for
 +-- Overloaded             the queue is full; the caller may retry after a pause
 +-- DeadlineExceeded       the time of a queued transaction was over before it was computed
++-- CallFailed             a defect in another replica, which logged it
 +-- ServiceUnavailable     a client of the live service got no answer (training.scoring_client)
 +-- ScoringFailed          the live service did not score a file; says why (cluster.scoring)
 +-- ReplayRefused          a replay cannot be compared (training.replay)
@@ -63,6 +64,10 @@ class Overloaded(TollgateError):
 
 class DeadlineExceeded(TollgateError):
     """The time of a queued transaction was over before its computation began; it was not counted."""
+
+
+class CallFailed(TollgateError):
+    """Another replica failed by a defect of its own; its log has the exception."""
 
 
 class ScoringFailed(TollgateError):

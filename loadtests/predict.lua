@@ -1,11 +1,18 @@
 -- A wrk script: POST valid payments of random customers, each with an id of its own.
 --
---   wrk -t1 -c64 -d20s -s loadtests/predict.lua http://127.0.0.1:8000/predict [-- customers]
+--   wrk -t1 -c64 -d20s -s loadtests/predict.lua http://127.0.0.1:8000/predict [-- customers [rate]]
+--
+-- Without a rate each connection sends again as soon as it has its answer. With one, requests a second, the
+-- connections take the next place of one timetable, which does not wait for slow answers as long as a connection is
+-- free; with one thread alone, as each would keep a timetable of its own.
 --
 -- The last line that it prints is JSON: requests, duration_us, the p50, p90 and p99 latency in microseconds, and how
 -- many answers were not a success (status) or did not come (socket). wrk counts the statuses itself; a response()
 -- function here would make it parse every body, and wrk the bottleneck.
 
+local ffi = require("ffi")
+ffi.cdef("typedef struct { long s; long ns; } tollgate_time; int clock_gettime(int, tollgate_time *);")
+local MONOTONIC = 1
 local threads = 0
 
 function setup(thread)
@@ -18,8 +25,25 @@ function init(args)
   math.randomseed(os.time() * 97 + thread_number)
   run = string.format("w%d-%d-%d-", os.time(), thread_number, math.random(1e6))
   sent = 0
+  pace(tonumber(args[2] or "") or 0)
   wrk.method = "POST"
   wrk.headers["Content-Type"] = "application/json"
+end
+
+function now_ms()
+  local time = ffi.new("tollgate_time")
+  ffi.C.clock_gettime(MONOTONIC, time)
+  return tonumber(time.s) * 1e3 + tonumber(time.ns) / 1e6
+end
+
+-- wrk asks delay() for a pause in whole milliseconds before each request, if there is such a function.
+function pace(rate)
+  if rate <= 0 then return end
+  local due_ms = now_ms()
+  function delay()
+    due_ms = due_ms + 1e3 / rate
+    return math.max(0, math.floor(due_ms - now_ms() + math.random()))
+  end
 end
 
 -- A rank from 0 to n - 1 whose probability falls as 1 / (rank + 300) (Zipf-Mandelbrot). Of 100,000 customers the

@@ -36,6 +36,11 @@ CHAMPION: Final = "champion"
 BUNDLE_ARTIFACT: Final = "bundle"
 """Folder of the bundle among the artifacts of its run."""
 
+PREVIOUS_TAG: Final = "tollgate.previous."
+"""Tag of a registered model, with an alias behind it: the version that the alias named before."""
+REASON_TAG: Final = "tollgate.promoted_although_worse"
+"""Tag of a version: why it was promoted although it is worse than the champion."""
+
 SQLITE: Final = "sqlite:///"
 _SQLITE_MAGIC: Final = b"SQLite format 3\0"
 _ABSENT: Final = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
@@ -152,15 +157,68 @@ class Registry:
             source = f"{client.get_run(run_id).info.artifact_uri}/{BUNDLE_ARTIFACT}"
             return _registered(client.create_model_version(name, source, run_id, tags=dict(tags or {})))
 
-    def promote(self, version: str, alias: str = CHAMPION, name: str = MODEL_NAME) -> None:
-        """Let an alias name a version from now on. Promoting an older version is a rollback.
+    def versions(self, name: str = MODEL_NAME) -> list[RegisteredVersion]:
+        """Return all versions of a model, the newest first.
+
+        Raises:
+            RegistryUnavailable: the registry does not answer.
+        """
+        with talking_to_mlflow(self.tracking_uri):
+            client, token = self._client(), None
+            found: list[RegisteredVersion] = []
+            while True:
+                page = client.search_model_versions(f"name='{name}'", page_token=token)
+                found.extend(_registered(version) for version in page)
+                token = page.token
+                if not token:
+                    return sorted(found, key=lambda version: -int(version.version))
+
+    def aliases(self, name: str = MODEL_NAME) -> dict[str, str]:
+        """Return what version each alias of a model names.
+
+        Raises:
+            RegistryUnavailable: the registry does not answer, or has no such model.
+        """
+        with talking_to_mlflow(self.tracking_uri):
+            aliases = self._client().get_registered_model(name).aliases
+            return {alias: str(version) for alias, version in aliases.items()}
+
+    def promote(
+        self, version: str, alias: str = CHAMPION, name: str = MODEL_NAME, reason: str | None = None
+    ) -> None:
+        """Let an alias name a version from now on, and remember which one it named before.
+
+        Args:
+            reason: why it was promoted although it is worse; kept as a tag of the version.
 
         Raises:
             RegistryUnavailable: the registry does not answer, or has no such version.
         """
         self.resolve(version, name)
+        before = self.aliases(name).get(alias)
         with talking_to_mlflow(self.tracking_uri):
-            self._client().set_registered_model_alias(name, alias, version)
+            client = self._client()
+            if reason is not None:
+                client.set_model_version_tag(name, version, REASON_TAG, reason)
+            if before not in (None, version):
+                client.set_registered_model_tag(name, PREVIOUS_TAG + alias, before)
+            client.set_registered_model_alias(name, alias, version)
+
+    def roll_back(self, alias: str = CHAMPION, name: str = MODEL_NAME) -> tuple[str, str]:
+        """Let an alias name the version again that it named before; return the one it left, and that one.
+
+        To roll back twice is to return.
+
+        Raises:
+            RegistryUnavailable: the registry does not answer, or the alias named no other version before.
+        """
+        current = self.resolve(alias, name).version
+        with talking_to_mlflow(self.tracking_uri):
+            previous = self._client().get_registered_model(name).tags.get(PREVIOUS_TAG + alias)
+        if previous is None:
+            raise RegistryUnavailable(f"The alias {alias!r} of {name!r} has named no version but {current}.")
+        self.promote(previous, alias, name)
+        return current, previous
 
     def _client(self) -> "MlflowClient":
         from mlflow import MlflowClient

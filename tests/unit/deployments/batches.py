@@ -67,12 +67,16 @@ class Account:
     began_with: list[tuple[int, float, int]] = field(default_factory=list)
     ended_with: list[tuple[float, bool]] = field(default_factory=list)
     lost: Counter[str] = field(default_factory=Counter)
+    left: list[int] = field(default_factory=list)
 
     def began(self, size: int, waited_s: float, queued: int) -> None:
         self.began_with.append((size, waited_s, queued))
 
     def ended(self, took_s: float, failed: bool) -> None:
         self.ended_with.append((took_s, failed))
+
+    def waiting(self, queued: int) -> None:
+        self.left.append(queued)
 
     def dropped(self, why: str, weight: int) -> None:
         self.lost[why] += weight

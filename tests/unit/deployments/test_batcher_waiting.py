@@ -227,3 +227,4 @@ async def test_in_both_lanes_time_runs_out(clock: list[float]) -> None:
     await settle()
     assert isinstance(single.exception(), DeadlineExceeded)
     assert (batches.queued, account.lost) == (0, {"expired": 3})
+    assert account.left == [1, 0]  # Told although no batch went out.

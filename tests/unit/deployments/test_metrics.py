@@ -7,7 +7,8 @@ import pytest
 from ray.util.metrics import Counter, Gauge, Histogram
 
 from deployments import metrics
-from deployments.metrics import BatchMetrics
+from deployments.links.linked_call import CallReport
+from deployments.metrics import BatchMetrics, LinkMetrics
 
 Recorded = list[tuple[str, float, dict[str, str]]]
 
@@ -51,6 +52,20 @@ def test_a_batch_that_ends_records_its_time(recorded: Recorded) -> None:
 def test_a_batch_that_fails_is_counted_besides(recorded: Recorded) -> None:
     BatchMetrics().ended(took_s=0.25, failed=True)
     assert recorded == [("tollgate_batch_took_ms", 250.0, {}), ("tollgate_failed_batches", 1.0, {})]
+
+
+def test_a_queue_that_only_expires_is_told_too(recorded: Recorded) -> None:
+    BatchMetrics().waiting(3)
+    assert recorded == [("tollgate_queued_transactions", 3, {})]
+
+
+def test_the_calls_of_a_deployment_are_counted_by_their_road(recorded: Recorded) -> None:
+    LinkMetrics().report(CallReport("Router.decide", links=2, by_link=7, by_serve=1, repeated=0))
+    assert recorded == [
+        ("tollgate_links", 2, {"call": "Router.decide"}),
+        ("tollgate_calls", 7, {"call": "Router.decide", "road": "link"}),
+        ("tollgate_calls", 1, {"call": "Router.decide", "road": "serve"}),
+    ]
 
 
 @pytest.mark.parametrize("why", ["refused", "expired", "abandoned"])

@@ -66,6 +66,31 @@ def test_an_alias_names_what_was_promoted_last_and_rolls_back(
         assert registry.resolve("champion", "rollback").version == version.version
 
 
+def test_a_rollback_returns_to_the_version_before_and_a_second_one_comes_back(
+    registry: Registry, experiment: str, tmp_path: Path
+) -> None:
+    first, second = (publish(registry, experiment, tmp_path, seed, "back") for seed in (1, 2))
+    registry.promote(first.version, name="back")
+    with pytest.raises(RegistryUnavailable, match="has named no version but 1"):
+        registry.roll_back(name="back")
+    registry.promote(second.version, name="back")
+    registry.promote(second.version, name="back")  # Again: the version before stays the first.
+    assert registry.roll_back(name="back") == ("2", "1")
+    assert registry.aliases("back") == {"champion": "1"}
+    assert registry.roll_back(name="back") == ("1", "2")
+
+
+def test_versions_are_listed_the_newest_first_with_the_reason_of_a_forced_promotion(
+    registry: Registry, experiment: str, tmp_path: Path
+) -> None:
+    for seed in (1, 2, 3):
+        publish(registry, experiment, tmp_path, seed, "listed")
+    registry.promote("2", name="listed", reason="the champion leaks")
+    listed = registry.versions("listed")
+    assert [version.version for version in listed] == ["3", "2", "1"]
+    assert listed[1].tags["tollgate.promoted_although_worse"] == "the champion leaks"
+
+
 def test_publishing_moves_no_alias(registry: Registry, experiment: str, tmp_path: Path) -> None:
     first = publish(registry, experiment, tmp_path, 1, "still")
     registry.promote(first.version, name="still")

@@ -1,0 +1,72 @@
+"""Messages on a stream: each a header (bytes of the body, number of the call, kind) and a pickled body."""
+
+import asyncio
+import pickle
+import struct
+from enum import IntEnum
+from typing import Any, Final, cast
+
+HEADER: Final = struct.Struct("<IQB")
+
+
+class Kind(IntEnum):
+    """What a message is."""
+
+    CALL = 0
+    ANSWER = 1
+    ERROR = 2
+
+
+class Frames(asyncio.Protocol):
+    """One end of a connection: cuts the stream into messages, and hands each to :meth:`received`.
+
+    A body is a pickle, so a connection is opened only between processes of one user (:mod:`.sockets`). One that
+    cannot be read (of another version, say) ends the connection: the event loop logs the exception and closes it,
+    and each call that is under way takes the other road.
+    """
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport
+        self._rest = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the connection."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one, but does not derive from it.
+
+    def data_received(self, data: bytes) -> None:
+        """Take every whole message; keep the beginning of the next."""
+        if self._rest:
+            self._rest += data
+            taken = self._take(self._rest)
+            del self._rest[:taken]
+        else:
+            taken = self._take(data)
+            if taken < len(data):
+                self._rest += data[taken:]
+
+    def _take(self, data: bytes | bytearray) -> int:
+        at, end = 0, len(data)
+        with memoryview(data) as view:
+            while end - at >= HEADER.size:
+                length, call, kind = HEADER.unpack_from(view, at)
+                body = at + HEADER.size
+                if end - body < length:
+                    break
+                at = body + length
+                self.received(call, Kind(kind), pickle.loads(view[body:at]))
+        return at
+
+    def received(self, call: int, kind: Kind, content: Any) -> None:
+        """Take one message."""
+        raise NotImplementedError
+
+    def send(self, call: int, kind: Kind, content: Any) -> None:
+        """Send one message. Once the connection has ended it is dropped: each call on it takes the other road."""
+        if self._transport.is_closing():
+            return
+        body = pickle.dumps(content, pickle.HIGHEST_PROTOCOL)
+        self._transport.write(HEADER.pack(len(body), call, kind) + body)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._transport.close()

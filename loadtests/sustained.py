@@ -1,0 +1,229 @@
+"""Hold a share of the peak rate for minutes: latency at that rate, and what each process's memory does meanwhile.
+
+    python -m loadtests.sustained --home .tollgate --seconds 600 --results results/sustained
+
+The peak is measured first (wrk at ``--connections``, as fast as it goes). Then requests leave by a timetable at
+``--share`` of it, and every few seconds the private memory (USS) of every process of the stack is read. Growth is
+the median of the last tenth of the run over that of the second tenth: the first warms up. The store is named by
+itself, for it keeps what it is told. The exit code is 1 when a request failed, the rate was not held, or a
+bound that was given (``--max-p99-ms``, ``--max-growth-percent``) was broken.
+"""
+
+import csv
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Final
+
+import psutil
+import typer
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+
+from cluster.processes import owned_by
+from loadtests.wrk import Sample, WrkFailed, find_wrk, run_wrk
+
+PEAK_S: Final = 10
+WARM_UP_S: Final = 5
+HELD: Final = 0.97
+"""Share of the wanted rate below which it was not held: what was measured is then another load."""
+CUSTOMERS: Final = "100000"
+STORE: Final = "valkey-server"
+SMALL_MIB: Final = 1.0
+"""Growth below it is the allocator's noise, whatever it is in percent."""
+MIB: Final = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The private memory of one process at one time, in MiB."""
+
+    time_s: float
+    pid: int
+    name: str
+    mib: float
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What one process had in the second and in the last tenth of a run, in MiB."""
+
+    name: str
+    pid: int
+    before_mib: float
+    after_mib: float
+
+    @property
+    def percent(self) -> float:
+        """Growth in percent; 0 where it is below ``SMALL_MIB``."""
+        grown = self.after_mib - self.before_mib
+        return 100 * grown / self.before_mib if abs(grown) >= SMALL_MIB else 0.0
+
+
+def growths(readings: Sequence[Reading], seconds: float) -> list[Growth]:
+    """Return the growth of each process that was there in the second and in the last tenth, the largest first.
+
+    >>> early, late = Reading(15, 1, "router", 100.0), Reading(95, 1, "router", 103.0)
+    >>> [growth.percent for growth in growths([early, late], 100)]
+    [3.0]
+    """
+    before: dict[tuple[int, str], list[float]] = {}
+    after: dict[tuple[int, str], list[float]] = {}
+    for reading in readings:
+        tenth = reading.time_s / seconds * 10
+        if 1 <= tenth < 2:
+            before.setdefault((reading.pid, reading.name), []).append(reading.mib)
+        elif tenth >= 9:
+            after.setdefault((reading.pid, reading.name), []).append(reading.mib)
+    found = [
+        Growth(name, pid, median(before[pid, name]), median(values))
+        for (pid, name), values in after.items()
+        if (pid, name) in before
+    ]
+    return sorted(found, key=lambda growth: -growth.percent)
+
+
+def read_memory(home: Path, time_s: float) -> list[Reading]:
+    """Return the private memory of every process of a stack."""
+    readings = []
+    for one in owned_by(home):
+        try:
+            mib = one.process.memory_full_info().uss / MIB
+        except psutil.NoSuchProcess:
+            continue
+        readings.append(Reading(time_s, one.process.pid, one.name.partition(".")[0], mib))
+    return readings
+
+
+def broken(
+    sample: Sample,
+    wanted_per_s: float,
+    grown: Sequence[Growth],
+    max_p99_ms: float | None,
+    max_growth_percent: float | None,
+) -> list[str]:
+    """Return a sentence for each bound that was not kept."""
+    sentences = []
+    if sample.failed:
+        sentences.append(f"{sample.failed:,} requests failed.")
+    if sample.requests_per_s < HELD * wanted_per_s:
+        sentences.append(f"{sample.requests_per_s:,.0f}/s were made, not the {wanted_per_s:,.0f}/s wanted.")
+    if max_p99_ms is not None and sample.p99_ms > max_p99_ms:
+        sentences.append(f"max-p99-ms: p99 was {sample.p99_ms:,.1f} ms, more than {max_p99_ms:g} ms.")
+    if max_growth_percent is not None:
+        sentences.extend(
+            f"max-growth-percent: {growth.name} (pid {growth.pid}) grew by {growth.percent:.1f} %, more than"
+            f" {max_growth_percent:g} %."
+            for growth in grown
+            if growth.name != STORE and growth.percent > max_growth_percent
+        )
+    return sentences
+
+
+def hold(
+    home: Path, wrk: str, url: str, connections: int, rate: float, seconds: int
+) -> tuple[Sample, list[Reading]]:
+    """Return what wrk measured at a rate, and the memory meanwhile.
+
+    Raises:
+        WrkFailed: wrk did not measure.
+    """
+    readings: list[Reading] = []
+    ended = threading.Event()
+    began = time.monotonic()
+
+    def watch() -> None:
+        while not ended.wait(max(1.0, seconds / 100)):
+            readings.extend(read_memory(home, time.monotonic() - began))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        sample = run_wrk(wrk, url, connections, seconds, arguments=(CUSTOMERS, f"{rate:.1f}"))
+    finally:
+        ended.set()
+        watcher.join()
+    return sample, readings
+
+
+def table_of(grown: Sequence[Growth]) -> Table:
+    """Return the growth of each process as a table."""
+    table = Table("process", "pid", title="private memory (USS)", title_justify="left")
+    for column in ("before, MiB", "after, MiB", "growth, %"):
+        table.add_column(column, justify="right")
+    for one in grown:
+        before, after = f"{one.before_mib:,.1f}", f"{one.after_mib:,.1f}"
+        table.add_row(one.name, str(one.pid), before, after, f"{one.percent:.1f}")
+    return table
+
+
+def write_results(results: Path, readings: Sequence[Reading], title: str) -> None:
+    """Write ``memory.csv`` and ``memory.png``: the memory of each process over time."""
+    results.mkdir(parents=True, exist_ok=True)
+    with (results / "memory.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("time_s", "pid", "name", "uss_mib"))
+        writer.writerows((f"{r.time_s:.1f}", r.pid, r.name, f"{r.mib:.2f}") for r in readings)
+    figure = Figure(figsize=(10, 6), layout="constrained")
+    FigureCanvasAgg(figure)
+    panel = figure.subplots()
+    for pid, name in sorted({(reading.pid, reading.name) for reading in readings}, key=lambda key: key[1]):
+        own = [reading for reading in readings if reading.pid == pid]
+        panel.plot([r.time_s for r in own], [r.mib for r in own], label=f"{name} {pid}")
+    panel.set(title=title, xlabel="seconds", ylabel="private memory (USS), MiB", yscale="log")
+    panel.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    figure.savefig(results / "memory.png", dpi=110)
+
+
+def main(
+    home: Annotated[Path, typer.Option(help="State folder of the stack.")] = Path(".tollgate"),
+    url: Annotated[str, typer.Option(help="URL of the decision.")] = "http://127.0.0.1:8000/predict",
+    connections: Annotated[int, typer.Option(min=1, help="Connections.")] = 256,
+    share: Annotated[
+        float, typer.Option(min=0.05, max=1.0, help="Of the peak rate, which is measured first.")
+    ] = 0.8,
+    seconds: Annotated[int, typer.Option(min=10, help="How long the rate is held.")] = 600,
+    results: Annotated[Path, typer.Option(help="Folder for memory.csv and memory.png.")] = Path(
+        "results/sustained"
+    ),
+    max_p99_ms: Annotated[float | None, typer.Option(help="Fail above this p99.")] = None,
+    max_growth_percent: Annotated[
+        float | None, typer.Option(help="Fail when a process but the store grew by more.")
+    ] = None,
+    wrk: Annotated[str, typer.Option(help="The wrk command, or its path.")] = "wrk",
+) -> None:
+    """Hold a share of the peak rate; print latency and the memory growth of each process."""
+    console, errors = Console(), Console(stderr=True)
+    home = home.resolve()
+    try:
+        if not owned_by(home):
+            raise WrkFailed(f"No stack runs with the state folder {home}; start one with `tollgate up`.")
+        found = find_wrk(wrk)
+        run_wrk(found, url, connections, WARM_UP_S)
+        peak = run_wrk(found, url, connections, PEAK_S)
+        rate = share * peak.requests_per_s
+        console.print(f"peak: {peak.requests_per_s:,.0f}/s, p50 {peak.p50_ms:.1f} ms, p99 {peak.p99_ms:.1f} ms")
+        with errors.status(f"{rate:,.0f}/s for {seconds} s"):
+            sample, readings = hold(home, found, url, connections, rate, seconds)
+    except WrkFailed as error:
+        errors.print(str(error), style="red", soft_wrap=True)
+        raise typer.Exit(1) from error
+    grown = growths(readings, seconds)
+    words = f"{share:.0%} of it: {sample.requests_per_s:,.0f}/s for {seconds} s"
+    console.print(f"{words}, p50 {sample.p50_ms:.1f} ms, p99 {sample.p99_ms:.1f} ms, failed {sample.failed}")
+    console.print(table_of(grown))
+    write_results(results, readings, words)
+    sentences = broken(sample, rate, grown, max_p99_ms, max_growth_percent)
+    for sentence in sentences:
+        errors.print(sentence, style="red", soft_wrap=True)
+    if sentences:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)
