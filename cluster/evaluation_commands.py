@@ -56,13 +56,14 @@ def evaluate_command(
 ) -> None:
     """Judge a registered version, or train and judge under a protocol: table, JSON, HTML report, MLflow."""
     from training.evaluate import DEFAULT_SETTINGS, Output, evaluate_protocol, evaluate_version
+    from training.evaluation.held_out import MINOR_UNITS
     from training.evaluation.terminal import in_terminal
     from training.registry import CHAMPION
 
     changed = {
         "top_k": top_k,
         "false_positive_rate": fpr,
-        "review_cost_minor": round(100 * review_cost),
+        "review_cost_minor": round(MINOR_UNITS * review_cost),
         "replicates": replicates,
     }
     output = Output(folder=out, log=log, command=shlex.join(["tollgate", *sys.argv[1:]]))

@@ -21,6 +21,8 @@ from training.registry import SQLITE, talking_to_mlflow
 EXPERIMENT: Final = "tollgate"
 LR_MODEL: Final = "lr_model"
 XGB_MODEL: Final = "xgb_model"
+DATA_FILE: Final = "data.json"
+"""The history, the periods of its split and their rows, as an artifact of the run."""
 TOLERANCE: Final = 1e-9
 """Largest difference allowed between a probability of the scikit-learn pipeline and of the model that serves."""
 
@@ -85,7 +87,7 @@ def log_run(
             with mlflow.start_run(experiment_id=experiment_id) as run:
                 mlflow.log_params(dict(parameters))
                 mlflow.log_metrics(dict(metrics))
-                mlflow.log_dict(dict(data), "data.json")
+                mlflow.log_dict(dict(data), DATA_FILE)
                 # Requirements are given: to find them out, MLflow would load the model in a process of its own.
                 mlflow.sklearn.log_model(
                     pipeline,

@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 
 from features.transaction import Int64s
-from training.evaluation.held_out import HeldOut
-from training.evaluation.metrics import MINOR_UNITS, MetricSettings
+from training.evaluation.held_out import MINOR_UNITS, HeldOut
+from training.evaluation.metrics import MetricSettings
 from training.evaluation.probability import reliability
 from training.evaluation.results import Curve, ScoreCurves
 from training.models import Floats

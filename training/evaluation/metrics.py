@@ -10,13 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from training.evaluation.bootstrap import Estimate, Metrics, estimates
 from training.evaluation.card_precision import card_days, card_precision_by_day
 from training.evaluation.decision_cost import cost_minor, f1, flagged, precision, recall, savings
-from training.evaluation.held_out import HeldOut
+from training.evaluation.held_out import MINOR_UNITS, HeldOut
 from training.evaluation.probability import brier, calibration_error
 from training.evaluation.ranking import average_precision, fraud_ranks, recall_at_fpr, roc_auc
 from training.models import Floats, Probabilities
-
-MINOR_UNITS: Final = 100
-"""Minor units in a major one."""
 
 
 class MetricSettings(BaseModel):

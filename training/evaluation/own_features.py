@@ -14,7 +14,7 @@ from features.formulas import Matrix
 from features.transaction import Int64s
 from training.arrivals import milliseconds
 from training.bundle import Bundle, Period
-from training.evaluation.held_out import HeldOut, Rows
+from training.evaluation.held_out import MINOR_UNITS, HeldOut, Rows
 from training.evaluation.judged import JudgedFold, bundle_importance, bundle_scores, concatenated, some_rows
 from training.evaluation.known_frauds import judged_rows
 from training.evaluation.protocols import Fold
@@ -22,7 +22,6 @@ from training.evaluation.slices import slices
 from training.feature_rows import EVENT_TIME, labelled_rows, rows_within, to_labels, to_matrix
 
 _BESIDE: Final = ("customer_id", "fraud_pattern")
-MINOR_UNITS: Final = 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -25,7 +26,7 @@ from training.history_files import read_days
 from training.ingestion.mapping import ColumnMapping
 from training.models import Floats
 
-ROUNDS = 100
+ROUNDS: Final = 100
 """Trees: the default of XGBoost's scikit-learn interface."""
 
 

@@ -16,10 +16,10 @@ from features.definitions import D1, D7, D30, DAY_MS, HOUR_MS, LABEL_DELAY_MS, W
 from features.entity_events import EntityEvents, cumulative
 from features.formulas import Matrix
 from features.transaction import Int64s
+from training.evaluation.held_out import MINOR_UNITS
 from training.models import Floats
 
 WINDOWS: Final = (D1, D7, D30)
-MINOR_UNITS: Final = 100
 LAST_NIGHT_HOUR: Final = 6
 """The handbook's night ends with 06:59, the product's (``is_night``) with 05:59."""
 FIRST_WEEKEND_DAY: Final = 5

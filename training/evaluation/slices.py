@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.transaction import Int64s
-from training.evaluation.held_out import Grouping, grouped
+from training.evaluation.held_out import MINOR_UNITS, Grouping, grouped
 from training.models import Floats
 
 AMOUNT_BANDS_MINOR: Final = ((0, 2_500), (2_500, 10_000), (10_000, 25_000), (25_000, None))
@@ -78,4 +78,5 @@ def _band(low: int, high: int | None) -> str:
     >>> _band(2_500, 10_000), _band(25_000, None)
     ('25 to 100', '250 and more')
     """
-    return f"{low / 100:g} and more" if high is None else f"{low / 100:g} to {high / 100:g}"
+    from_words = f"{low / MINOR_UNITS:g}"
+    return f"{from_words} and more" if high is None else f"{from_words} to {high / MINOR_UNITS:g}"

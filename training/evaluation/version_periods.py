@@ -7,11 +7,10 @@ from typing import Final
 from training.bundle import Manifest, Period
 from training.evaluation.errors import EvaluationRefused
 from training.evaluation.protocols import LABEL_DELAY_DAYS, Fold, check_part
+from training.experiment import DATA_FILE
 from training.registry import RegisteredVersion, talking_to_mlflow
 from training.split import DayCounts
 
-DATA_FILE: Final = "data.json"
-"""Artifact of a training run (:mod:`training.experiment`)."""
 _SEEN: Final = ("train", "validation")
 
 

@@ -65,6 +65,18 @@ def _is_cut_by_the_edge(rows: HeldOut, scores: Floats, weights: Floats, k: int) 
     return False
 
 
+def test_weightings_that_are_computed_together_do_not_touch_each_other() -> None:
+    rows, scores = made_up(rows=300, customers=60, seed=5)
+    # Under the second weighting most customers are absent, so it must look much further down the list.
+    rare = (np.arange(60) % 15 == 0).astype(np.float64)
+    weights = np.stack([np.ones(60), rare, 3 * rare], axis=1)
+    cards = card_days(rows.day, rows.customer, rows.labels, scores)
+    together = card_precision_by_day(cards, 3, weights)
+    for column in range(3):
+        alone = card_precision_by_day(cards, 3, weights[:, [column]])
+        np.testing.assert_array_equal(together[:, [column]], alone)
+
+
 def test_a_customer_found_on_one_day_is_left_out_on_the_next() -> None:
     day, customer = np.array([1, 1, 2, 2]), np.array([0, 1, 0, 1])
     labels, scores = np.array([1.0, 0.0, 1.0, 1.0]), np.array([0.9, 0.1, 0.9, 0.2])

@@ -26,12 +26,22 @@ def handbook_rows(day: list[int], customer: list[int], fraud: list[bool]) -> lis
     return judged
 
 
-@given(st.lists(st.tuples(st.integers(-7, 22), st.integers(0, 8), st.booleans()), min_size=1, max_size=60))
+DAYS = (-1, 0, 6, 7, 8, 9, 13, 14, 15, 16, 17, 20, 21)
+"""Days that lie a delay apart, and the edges of the periods."""
+
+
+@given(st.lists(st.tuples(st.sampled_from(DAYS), st.integers(0, 2), st.booleans()), min_size=4, max_size=30))
 def test_the_judged_rows_are_those_of_the_handbook(rows: list[tuple[int, int, bool]]) -> None:
     day, customer, fraud = (list(column) for column in zip(*rows, strict=True))
     time = np.array([START + d * DAY_MS + 5 for d in day])
     judged = judged_rows(FOLD, time, np.array(customer), np.array(fraud, np.float64))
     assert judged.tolist() == handbook_rows(day, customer, fraud)
+
+
+def test_a_fraud_makes_a_customer_known_on_the_eighth_day_after_it() -> None:
+    time = np.array([START + d * DAY_MS for d in (7, 14, 15)])
+    judged = judged_rows(FOLD, time, np.zeros(3, np.int64), np.array([1.0, 0.0, 0.0]))
+    assert judged.tolist() == [False, True, False]
 
 
 def test_where_nobody_is_left_out_every_row_of_the_test_is_judged() -> None:
