@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit  # type: ignore[import-untyped]
 
 from features.formulas import Matrix
@@ -190,6 +189,7 @@ def _loss_gradient_hessian(shard: _Shard, mean: Floats, scale: Floats, point: Fl
         probability: Floats = expit(log_odds)
         loss += float(weights @ (np.logaddexp(0.0, log_odds) - labels * log_odds))
         gradient += design.T @ (weights * (probability - labels))
-        curvature: npt.NDArray[np.float64] = weights * probability * (1.0 - probability)
-        hessian += design.T @ (design * curvature[:, None])
+        # One matrix by itself: NumPy then computes a triangle alone, which halves what takes the most time.
+        design *= np.sqrt(weights * probability * (1.0 - probability))[:, None]
+        hessian += design.T @ design
     return np.concatenate([[loss], gradient, hessian.ravel()])
