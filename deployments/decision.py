@@ -11,6 +11,7 @@ from deployments.rules import CompiledRule
 from deployments.settings import Thresholds, Weights
 from features.formulas import Matrix
 from features.transaction import TransactionBatch
+from training.registry import Calibration
 
 Scores = npt.NDArray[np.float64]
 Fired = list[tuple[CompiledRule, npt.NDArray[np.bool_]]]
@@ -42,7 +43,7 @@ class Decisions:
     """Decisions of a batch of n transactions, as columns.
 
     Attributes:
-        probability: (n,) of the ensemble; NaN where no model answered.
+        probability: (n,) of the ensemble, calibrated; NaN where no model answered.
         lr, xgb: (n,) score of each model; NaN where it did not answer.
         decision: (n,) int8, values of :class:`Decision`.
         is_fraud: (n,) bool: a blocking rule fired, or the probability reached the fraud threshold.
@@ -97,9 +98,16 @@ def decide(
     fired: Fired,
     model_version: str,
     degraded: tuple[str, ...],
+    calibration: Calibration | None = None,
 ) -> Decisions:
-    """Return the decisions of a batch: tiers on the ensemble's probability, raised by the rules that fired."""
+    """Return the decisions of a batch: tiers on the ensemble's probability, raised by the rules that fired.
+
+    Args:
+        calibration: of the bundle; None: the weighted mean is the probability.
+    """
     probability = ensemble(lr, xgb, weights)
+    if calibration is not None:
+        probability = calibration.apply(probability)
     # A comparison with NaN is False: without a model, rules alone decide.
     decision = ((probability > thresholds.review).astype(np.int8)) + (probability > thresholds.block)
     is_fraud = probability >= thresholds.fraud

@@ -120,7 +120,7 @@ EXAMPLE_MODEL: Final[dict[str, Any]] = {
     "name": "tollgate",
     "alias": "champion",
     "version": "1",
-    "fingerprint": "f7d669125e90b3a9",
+    "fingerprint": "02dabf75c3e4bd10",
     "bundle": {
         "feature_names": ["amount", "hour_of_day"],
         "metrics": {"ensemble": {"roc_auc": 0.9, "average_precision": 0.7}},

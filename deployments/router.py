@@ -28,6 +28,7 @@ from features.definitions import fingerprint
 from features.errors import InvalidRule
 from features.formulas import Matrix, feature_matrix
 from features.transaction import TransactionBatch
+from training.registry import Calibration
 
 logger = logging.getLogger("ray.serve")
 
@@ -41,12 +42,20 @@ class Handle(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ActivePolicy:
-    """What a batch is decided by, from its first hop to its last: a change waits for the next batch."""
+    """What a batch is decided by, from its first hop to its last: a change waits for the next batch.
+
+    Attributes:
+        calibration: of the served bundle.
+        explain_above: a model's score above which it explains a row. Without a score above it, the calibrated mean
+            cannot be above the review threshold.
+    """
 
     settings: PolicySettings
     rules: tuple[CompiledRule, ...]
     weights: Weights
     thresholds: Thresholds
+    calibration: Calibration | None
+    explain_above: float
 
 
 class Router:
@@ -94,12 +103,14 @@ class Router:
             manifest = self._served.bundle.manifest
             weights = settings.weights or Weights(**manifest.ensemble.model_dump())
             thresholds = settings.thresholds or Thresholds(**manifest.thresholds.model_dump())
+            calibration = manifest.calibration
         except (InvalidRule, ValidationError) as error:
             self._settings.refuse(str(error))
             if self._active is None:
                 raise
             return
-        self._active = ActivePolicy(settings, rules, weights, thresholds)
+        above = thresholds.review if calibration is None else calibration.highest_score(thresholds.review)
+        self._active = ActivePolicy(settings, rules, weights, thresholds, calibration, above)
 
     async def decide(self, batch: TransactionBatch, include_features: bool) -> Decisions:
         """Return the decisions of a batch, in its order; with the feature matrix when asked for."""
@@ -110,7 +121,9 @@ class Router:
         replies = await self._scores(matrix, fired, policy, degraded)
         lr, xgb = (np.full(len(batch), np.nan) if reply is None else reply.scores for reply in replies)
         version = "+".join(sorted({reply.version for reply in replies if reply is not None}))
-        decisions = decide(lr, xgb, policy.weights, policy.thresholds, fired, version, tuple(degraded))
+        decisions = decide(
+            lr, xgb, policy.weights, policy.thresholds, fired, version, tuple(degraded), policy.calibration
+        )
         _explain(decisions, replies, matrix, policy)
         if include_features:
             decisions.features = matrix
@@ -136,13 +149,12 @@ class Router:
         """Return the answers of LR and XGBoost, None for one that did not answer.
 
         What will need an explanation is known before: rows where a rule fired, and rows that a model scores
-        above the review threshold, for their weighted mean cannot be above it otherwise.
+        above what the review threshold asks for, as their weighted mean cannot be above it otherwise.
         """
         suspect = np.zeros(len(matrix), np.bool_)
         for _, rows in fired:
             suspect |= rows
-        above = policy.thresholds.review
-        replies = await settled(*(score.remote(matrix, suspect, above) for score in self._score))
+        replies = await settled(*(score.remote(matrix, suspect, policy.explain_above) for score in self._score))
         answers: list[ModelScores | None] = []
         for name, reply in zip(("lr", "xgb"), replies, strict=True):
             if not isinstance(reply, ModelScores):

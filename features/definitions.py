@@ -113,6 +113,7 @@ Formula = Literal[
     "major_units",
     "mean",
     "ratio_to_mean",
+    "ratio_of_means",
     "rate",
     "any",
     "elapsed",
@@ -181,7 +182,14 @@ def _customer_features() -> list[Feature]:
         )
         for name, w in (("amount_ratio", D7), ("amount_ratio_30d", D30))
     ]
-    return [*counts, *amounts, *means, *ratios]
+    drift = Feature(
+        f"amount_drift_{D7.name}",
+        "ratio_of_means",
+        tuple(f"customer_{what}_{w.name}" for w in (D7, D30) for what in ("amount", "count")),
+        f"the customer's mean payment over {span[D7.name]} is {{value:.1f}} times that over {span[D30.name]}",
+        "log1p",
+    )
+    return [*counts, *amounts, *means, *ratios, drift]
 
 
 def _merchant_features() -> list[Feature]:

@@ -71,6 +71,20 @@ def _ratio_to_mean(columns: Columns, total_minor: Int64s, count: Int64s) -> Matr
     return ratio
 
 
+def _ratio_of_means(
+    _: Columns, total_minor: Int64s, count: Int64s, longer_total_minor: Int64s, longer_count: Int64s
+) -> Matrix:
+    # In floats, as the products of sums and counts could pass 2^63; 1 where there is no history.
+    ratio: Matrix = np.ones(count.shape)
+    np.divide(
+        np.multiply(total_minor, longer_count, dtype=np.float64),
+        np.multiply(longer_total_minor, count, dtype=np.float64),
+        out=ratio,
+        where=(count > 0) & (longer_total_minor > 0),
+    )
+    return ratio
+
+
 def _rate(_: Columns, part: Int64s, whole: Int64s) -> Matrix:
     return np.divide(part, whole, out=np.zeros(whole.shape), where=whole > 0)
 
@@ -103,6 +117,7 @@ FORMULAS: Final[Mapping[Formula, Callable[..., Values]]] = {
     "major_units": lambda _, total_minor: total_minor / 100,
     "mean": _mean,
     "ratio_to_mean": _ratio_to_mean,
+    "ratio_of_means": _ratio_of_means,
     "rate": _rate,
     "any": lambda _, count: count > 0,
     "elapsed": _elapsed,

@@ -18,23 +18,26 @@ class BoostingParameters(BaseModel):
     """The parameters of the boosted trees.
 
     Attributes:
-        rounds: trees at most; early stopping ends most fits at 60 to 100.
+        rounds: trees at most; early stopping ends most fits at 70 to 120.
         early_stopping_rounds: rounds without a lower validation loss after which fitting ends.
         max_depth, eta, min_child_weight, reg_lambda: as in XGBoost.
+        colsample_bynode: share of the features that each split may choose from. They are drawn with the seed, the
+            same ones on every worker, so that trees differ from each other and no feature hides those like it.
         max_bin: cuts a feature. 256, the default of XGBoost, cannot place the cut at high amounts
-            (handbook: average precision .752 with 256, .764 with 1024).
+            (docs/adr/0009-steps-and-calibration.md).
         base_score: where boosting starts. A constant, so that it does not depend on how rows were sharded.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    rounds: int = Field(200, ge=1, le=5000)
+    rounds: int = Field(400, ge=1, le=5000)
     early_stopping_rounds: int = Field(20, ge=1)
-    max_depth: int = Field(6, ge=1, le=16)
+    max_depth: int = Field(4, ge=1, le=16)
     eta: float = Field(0.1, gt=0, le=1)
     min_child_weight: float = Field(1.0, ge=0)
     reg_lambda: float = Field(1.0, ge=0)
-    max_bin: int = Field(1024, ge=2, le=65_536)
+    colsample_bynode: float = Field(0.5, gt=0, le=1)
+    max_bin: int = Field(2048, ge=2, le=65_536)
     base_score: float = Field(0.5, gt=0, lt=1)
 
     def to_xgboost(self, *, threads: int, seed: int) -> dict[str, object]:
@@ -48,6 +51,7 @@ class BoostingParameters(BaseModel):
             "eta": self.eta,
             "min_child_weight": self.min_child_weight,
             "lambda": self.reg_lambda,
+            "colsample_bynode": self.colsample_bynode,
             "base_score": self.base_score,
             "nthread": threads,
             "seed": seed,

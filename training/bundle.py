@@ -1,7 +1,7 @@
 """The bundle: everything that one registered version carries, in one folder, with no pickle in it.
 
-bundle.json   the manifest: fingerprint, feature names, thresholds, weights, metrics, digests
-lr.json       logistic regression
+bundle.json   the manifest: fingerprint, feature names, thresholds, weights, calibration, metrics, digests
+lr.json       logistic regression, with the steps of its features
 xgb.ubj       boosted trees
 xgb.onnx      the same trees, as they score in service
 """
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from features.errors import BundleRefused
 from features.formulas import Matrix
+from training.calibration import Calibration
 from training.models import BoostedModel, Floats, LogisticModel, Probabilities
 from training.onnx_trees import OnnxTrees, to_onnx
 
@@ -73,6 +74,8 @@ class Manifest(_Part):
 
     Attributes:
         feature_fingerprint: of the definitions that it was trained on.
+        ensemble: weights of the two models; calibration: from their weighted mean to the fraud probability. None
+            in bundles of the first release, and where there were too few frauds to fit it: the mean as it is.
         metrics: for "lr", "xgb" and "ensemble": metric name to value, on the test period.
         training_rows, training_frauds: labelled rows of the training period, and the frauds among them.
         data: where the history came from, in words.
@@ -84,6 +87,7 @@ class Manifest(_Part):
     feature_names: tuple[str, ...]
     thresholds: Thresholds = Thresholds()
     ensemble: EnsembleWeights = EnsembleWeights()
+    calibration: Calibration | None = None
     metrics: Mapping[str, Mapping[str, float]] = {}
     training_period: Period
     training_rows: int
@@ -95,7 +99,7 @@ class Manifest(_Part):
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Fraud probabilities of n rows: of each model, and of both together."""
+    """Fraud probabilities of n rows: of each model, and of both together, weighted and calibrated."""
 
     lr: Floats
     xgb: Probabilities
@@ -113,7 +117,17 @@ class Bundle:
     def score(self, matrix: Matrix) -> Scores:
         """Return the scores of a feature matrix (n, d) float64."""
         lr, xgb = self.lr.probability(matrix), self.xgb.probability(matrix)
-        return Scores(lr, xgb, self.manifest.ensemble.combine(lr, xgb))
+        return Scores(lr, xgb, self.combine(lr, xgb))
+
+    def combine(self, lr: Probabilities, xgb: Probabilities, weights: EnsembleWeights | None = None) -> Floats:
+        """Return the fraud probability (n,) that scores (n,) of the two models lead to.
+
+        Args:
+            weights: a policy's own; None: those of the bundle. The calibration was fitted with the bundle's. With
+                others it still changes no ranking, but what it returns is a probability only nearly.
+        """
+        mean = (weights or self.manifest.ensemble).combine(lr, xgb)
+        return mean if self.manifest.calibration is None else self.manifest.calibration.apply(mean)
 
     def contributions(self, matrix: Matrix) -> Matrix:
         """Return (n, d) log-odds: the weighted mean of what each feature adds in the two models."""

@@ -84,11 +84,10 @@ class Comparison:
     def _add_scores(self, answers: Sequence[Answer], bundle: Bundle, offline: Matrix) -> None:
         expected = bundle.score(offline)
         lr, xgb = expected.lr, expected.xgb.astype(np.float64)
-        weights = self._weights or bundle.manifest.ensemble
         columns = {
             "lr": (lr, [answer.model_scores.lr for answer in answers]),
             "xgb": (xgb, [answer.model_scores.xgb for answer in answers]),
-            "ensemble": (weights.combine(lr, xgb), [answer.fraud_probability for answer in answers]),
+            "ensemble": (bundle.combine(lr, xgb, self._weights), [answer.fraud_probability for answer in answers]),
         }
         ids = [answer.transaction_id for answer in answers]
         for name, (wanted, served) in columns.items():

@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn.compose import ColumnTransformer  # type: ignore[import-untyped]
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 from sklearn.pipeline import Pipeline  # type: ignore[import-untyped]
-from sklearn.preprocessing import FunctionTransformer, StandardScaler  # type: ignore[import-untyped]
+from sklearn.preprocessing import Binarizer, FunctionTransformer, StandardScaler  # type: ignore[import-untyped]
 
 from features.formulas import Matrix
 from training.models import BoostedModel, LogisticModel
@@ -58,13 +58,15 @@ def log_run(
     parameters: Mapping[str, Any],
     metrics: Mapping[str, float],
     data: Mapping[str, Any],
+    thresholds: Mapping[str, Any],
     lr: LogisticModel,
     xgb: BoostedModel,
     sample: Matrix,
 ) -> str:
-    """Log a run with the artifacts ``data.json``, ``lr_model`` and ``xgb_model``, and return its id.
+    """Log a run with the artifacts ``data.json``, ``thresholds.json`` and both models, and return its id.
 
     Args:
+        thresholds: what thresholds would have cost.
         sample: (n, d) rows from which MLflow reads the signatures, and on which the logged pipeline must
             give the probabilities of ``lr``. They are not stored.
 
@@ -88,6 +90,7 @@ def log_run(
                 mlflow.log_params(dict(parameters))
                 mlflow.log_metrics(dict(metrics))
                 mlflow.log_dict(dict(data), DATA_FILE)
+                mlflow.log_dict(dict(thresholds), "thresholds.json")
                 # Requirements are given: to find them out, MLflow would load the model in a process of its own.
                 mlflow.sklearn.log_model(
                     pipeline,
@@ -120,24 +123,31 @@ def sklearn_pipeline(model: LogisticModel, frame: pd.DataFrame) -> Pipeline:
     names = list(model.feature_names)
     log1p = [name for name, how in zip(names, model.transforms, strict=True) if how == "log1p"]
     linear = [name for name in names if name not in log1p]
+    # The pipeline knows log1p of all features that have it, then the linear ones, then each step as a Binarizer.
     transform = ColumnTransformer(
         [
             ("log1p", FunctionTransformer(np.log1p, feature_names_out="one-to-one"), log1p),
             ("linear", "passthrough", linear),
+            *_step_transformers(model, names),
         ]
     ).fit(frame)
-    # The transformer puts the log1p columns first, so the parameters follow it.
     order = [names.index(name) for name in (*log1p, *linear)]
     scaler = StandardScaler()
-    scaler.mean_, scaler.scale_ = model.mean[order], model.scale[order]
+    scaler.mean_ = np.concatenate([model.mean[order], model.steps.share])
+    scaler.scale_ = np.concatenate([model.scale[order], np.ones(len(model.steps))])
     scaler.var_ = scaler.scale_**2
     regression = LogisticRegression()
     regression.classes_ = np.array([0, 1])
-    regression.coef_ = model.coefficients[order][None, :]
+    regression.coef_ = np.concatenate([model.coefficients[order], model.steps.height])[None, :]
     regression.intercept_ = np.array([model.intercept])
-    scaler.n_features_in_ = regression.n_features_in_ = len(names)
+    scaler.n_features_in_ = regression.n_features_in_ = len(names) + len(model.steps)
     pipeline = Pipeline([("transform", transform), ("standardise", scaler), ("regression", regression)])
     difference = np.abs(pipeline.predict_proba(frame)[:, 1] - model.probability(frame.to_numpy())).max()
     if not difference <= TOLERANCE:
         raise ValueError(f"the scikit-learn pipeline differs from the served model by {difference}")
     return pipeline
+
+
+def _step_transformers(model: LogisticModel, names: list[str]) -> list[tuple[str, Binarizer, list[str]]]:
+    places = zip(model.steps.feature.tolist(), model.steps.above.tolist(), strict=True)
+    return [(f"{names[j]} > {above!r}", Binarizer(threshold=above), [names[j]]) for j, above in places]

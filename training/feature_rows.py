@@ -11,8 +11,9 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 import ray
 import ray.data
 
-from features.definitions import FEATURE_NAMES
+from features.definitions import DAY_MS, FEATURE_NAMES
 from features.formulas import Matrix
+from features.transaction import Int64s
 from training.bundle import Period
 from training.models import Floats
 from training.point_in_time import point_in_time
@@ -37,7 +38,7 @@ def labelled_rows(history: Path, period: Period, beside: tuple[str, ...] = ()) -
 
 
 def rows_within(rows: ray.data.Dataset, period: Period) -> ray.data.Dataset:
-    """Return, lazily, ``is_fraud`` and ``FEATURE_NAMES`` of the rows of a period."""
+    """Return, lazily, ``event_time``, ``is_fraud`` and ``FEATURE_NAMES`` of the rows of a period."""
     return _map(rows, _between, period.since, period.until)
 
 
@@ -69,6 +70,18 @@ def to_labels(table: pa.Table) -> Floats:
     return labels
 
 
+def to_days(table: pa.Table) -> Int64s:
+    """Return the UTC days of a table's rows (n,) since the epoch."""
+    days: Int64s = table.column(EVENT_TIME).cast(pa.timestamp("ms", "UTC")).cast(pa.int64()).to_numpy() // DAY_MS
+    return days
+
+
+def to_amounts_minor(table: pa.Table) -> Int64s:
+    """Return the amounts of a table's rows (n,) in minor units, from the feature, which holds major ones."""
+    amounts: Int64s = np.rint(table.column("amount").to_numpy() * 100).astype(np.int64)
+    return amounts
+
+
 def _map(rows: ray.data.Dataset, function: Callable[..., pa.Table], *args: Any) -> ray.data.Dataset:
     return rows.map_batches(function, fn_args=args, batch_size=None, batch_format="pyarrow", zero_copy_batch=True)
 
@@ -81,7 +94,7 @@ def _between(rows: pa.Table, since: datetime, until: datetime) -> pa.Table:
     time = rows.column(EVENT_TIME)
     first, end = (pa.scalar(moment, time.type) for moment in (since, until))
     chosen = pc.and_(pc.greater_equal(time, first), pc.less(time, end))
-    return rows.select([LABEL, *FEATURE_NAMES]).filter(chosen)
+    return rows.select([EVENT_TIME, LABEL, *FEATURE_NAMES]).filter(chosen)
 
 
 def _first_row(block: pa.Table) -> tuple[Any, ...]:

@@ -15,6 +15,7 @@ from features.definitions import FEATURES
 from features.errors import BundleRefused
 from features.formulas import Matrix
 from training.onnx_trees import OnnxTrees
+from training.steps import NO_STEPS, Steps
 
 Floats = npt.NDArray[np.float64]
 Probabilities = npt.NDArray[np.float32] | Floats
@@ -25,6 +26,17 @@ FEATURE_TRANSFORMS: Final[Mapping[str, Transform]] = {feature.name: feature.scal
 
 _Number = Annotated[float, Field(allow_inf_nan=False)]
 _Scale = Annotated[float, Field(allow_inf_nan=False, gt=0)]
+
+
+class _StepsOfFeature(BaseModel):
+    """The steps of one feature, lowest first."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    feature: str
+    above: list[_Number]
+    share: list[_Number]
+    height: list[_Number]
 
 
 class _LogisticFile(BaseModel):
@@ -38,11 +50,28 @@ class _LogisticFile(BaseModel):
     scale: list[_Scale]
     coefficients: list[_Number]
     intercept: _Number
+    steps: list[_StepsOfFeature] = []
+    """Absent in the files of the first release."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One summand of a logistic regression's log-odds.
+
+    Attributes:
+        feature: name of the feature that it reads.
+        above: of a step, the place that the feature must exceed; None for the feature's slope.
+        log_odds: what it adds, compared with its mean in training.
+    """
+
+    feature: str
+    above: float | None
+    log_odds: float
 
 
 @dataclass(frozen=True, eq=False)
 class LogisticModel:
-    """Logistic regression on transformed and standardised features.
+    """Logistic regression on transformed and standardised features, and on steps of them.
 
     Standardised values are not clipped: a clip at 8 standard deviations costs .06 of average precision on the
     handbook data, because a merchant's fraud rate, the best feature, lies far out exactly where it matters.
@@ -53,6 +82,7 @@ class LogisticModel:
         mean, scale: (d,) of the transformed training data; scale > 0.
         coefficients: (d,) log-odds a standard deviation.
         intercept: log-odds.
+        steps: of the features, before any transformation.
     """
 
     feature_names: tuple[str, ...]
@@ -61,6 +91,7 @@ class LogisticModel:
     scale: Floats
     coefficients: Floats
     intercept: float
+    steps: Steps = NO_STEPS
     _log1p: npt.NDArray[np.intp] = field(init=False, repr=False)
     _slopes: Floats = field(init=False, repr=False)
     _offset: float = field(init=False, repr=False)
@@ -74,18 +105,32 @@ class LogisticModel:
         log1p = [i for i, transform in enumerate(self.transforms) if transform == "log1p"]
         object.__setattr__(self, "_log1p", np.array(log1p, np.intp))
         object.__setattr__(self, "_slopes", slopes)
-        object.__setattr__(self, "_offset", self.intercept - float(self.mean @ slopes))
+        usual = float(self.mean @ slopes) + float(self.steps.share @ self.steps.height)
+        object.__setattr__(self, "_offset", self.intercept - usual)
 
     def probability(self, matrix: Matrix) -> Floats:
         """Return the fraud probabilities (n,) of a feature matrix (n, d)."""
         log_odds = self._transformed(matrix) @ self._slopes
         log_odds += self._offset
+        if len(self.steps):
+            log_odds += self.steps.indicators(matrix) @ self.steps.height
         probability: Floats = expit(log_odds)
         return probability
 
     def contributions(self, matrix: Matrix) -> Matrix:
         """Return (n, d) log-odds: what each feature adds, compared with its mean in training."""
-        return (self._transformed(matrix) - self.mean) * self._slopes
+        of_slopes = (self._transformed(matrix) - self.mean) * self._slopes
+        return of_slopes + self.steps.contributions(matrix) if len(self.steps) else of_slopes
+
+    def terms(self, row: Floats) -> list[Term]:
+        """Return every summand of one row's (d,) log-odds but the intercept; those of a feature add up to what
+        :meth:`contributions` gives it."""
+        slopes = (self._transformed(row[None])[0] - self.mean) * self._slopes
+        terms = [Term(name, None, value) for name, value in zip(self.feature_names, slopes.tolist(), strict=True)]
+        steps = (self.steps.indicators(row[None])[0] - self.steps.share) * self.steps.height
+        for feature, above, value in zip(self.steps.feature, self.steps.above, steps, strict=True):
+            terms.append(Term(self.feature_names[feature], float(above), float(value)))
+        return terms
 
     def _transformed(self, matrix: Matrix) -> Matrix:
         transformed = matrix.copy()
@@ -101,6 +146,7 @@ class LogisticModel:
             scale=self.scale.tolist(),
             coefficients=self.coefficients.tolist(),
             intercept=self.intercept,
+            steps=_by_feature(self.steps, self.feature_names),
         ).model_dump_json(indent=1)
 
     @classmethod
@@ -119,9 +165,39 @@ class LogisticModel:
                 scale=np.array(parsed.scale),
                 coefficients=np.array(parsed.coefficients),
                 intercept=parsed.intercept,
+                steps=_steps(parsed),
             )
         except (ValidationError, ValueError) as error:
             raise BundleRefused(f"The logistic regression of the bundle cannot be read: {error}") from error
+
+
+def _by_feature(steps: Steps, names: tuple[str, ...]) -> list[_StepsOfFeature]:
+    return [
+        _StepsOfFeature(
+            feature=names[position],
+            above=steps.above[of_it].tolist(),
+            share=steps.share[of_it].tolist(),
+            height=steps.height[of_it].tolist(),
+        )
+        for position in np.unique(steps.feature)
+        for of_it in [steps.feature == position]
+    ]
+
+
+def _steps(parsed: _LogisticFile) -> Steps:
+    """Return the steps of a file.
+
+    Raises:
+        ValueError: they read a feature that is not there, or their lists differ in length.
+    """
+    groups = sorted(parsed.steps, key=lambda group: parsed.feature_names.index(group.feature))
+    if any(not len(group.above) == len(group.share) == len(group.height) for group in groups):
+        raise ValueError("the lists of a feature's steps differ in length")
+    positions = [parsed.feature_names.index(group.feature) for group in groups for _ in group.above]
+    columns = (
+        [value for group in groups for value in getattr(group, name)] for name in ("above", "share", "height")
+    )
+    return Steps(np.array(positions, np.intp), *(np.array(column, np.float64) for column in columns))
 
 
 class BoostedModel:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from features.errors import BundleRefused, RegistryUnavailable
 from training.bundle import Bundle
+from training.calibration import Calibration
 from training.models import BoostedModel, LogisticModel
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ __all__ = [
     "MODEL_NAME",
     "BoostedModel",
     "Bundle",
+    "Calibration",
     "LogisticModel",
     "RegisteredVersion",
     "Registry",

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from training.bundle import EnsembleWeights
 from training.fit import FitFacts
 from training.metrics import ScoreMetrics
 from training.registry import RegisteredVersion
 from training.split import PartCounts, Split
+from training.thresholds import ChosenThresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class TrainingReport:
         split: the periods; counts: part of the split ("train", "validation", "test") to its rows.
         metrics: "lr", "xgb", "ensemble" to metrics on the test period.
         best_f1_threshold: of the ensemble on the validation period; a hint, the bundle keeps its thresholds.
+        by_cost: the thresholds of least cost on the validation period; a hint, too.
+        ensemble: weights of the two models.
         facts: how the fit went.
         durations_s: step to seconds.
     """
@@ -31,6 +35,8 @@ class TrainingReport:
     counts: Mapping[str, PartCounts]
     metrics: Mapping[str, ScoreMetrics]
     best_f1_threshold: float
+    by_cost: ChosenThresholds
+    ensemble: EnsembleWeights
     facts: FitFacts
     durations_s: Mapping[str, float]
 
@@ -38,16 +44,25 @@ class TrainingReport:
         """Return the report as tables and sentences."""
         alias = f", now {self.alias!r}" if self.alias else ", not promoted"
         steps = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in self.durations_s.items())
-        logistic = f"{self.facts.lr_iterations} Newton steps"
+        logistic = f"{self.facts.lr_iterations} iterations of Newton's method, {self.facts.lr_steps} steps"
         if not self.facts.lr_converged:
             logistic += " WITHOUT convergence"
         return Group(
             self._periods(),
             self._scores(),
-            f"Logistic regression: {logistic}; boosted trees: {self.facts.xgb_rounds}.",
+            f"Logistic regression: {logistic}; boosted trees: {self.facts.xgb_rounds};"
+            f" ensemble: {self.ensemble.lr:g} lr + {self.ensemble.xgb:g} xgb.",
             f"Highest F1 on the validation period at an ensemble threshold of {self.best_f1_threshold:.2f}.",
+            self._cheapest(),
             f"Took {sum(self.durations_s.values()):.0f} s: {steps}.",
             f"Registered as version {self.version.version} of {self.version.name!r}{alias}.",
+        )
+
+    def _cheapest(self) -> str:
+        choice = self.by_cost.choice
+        return (
+            f"Cheapest on the validation period, recall favoured: review above {choice.review:g}, block above"
+            f" {choice.block:g}; recall {choice.recall:.2f}, at most {choice.most_reviews_a_day:,} reviews a day."
         )
 
     def _periods(self) -> Table:

@@ -17,12 +17,14 @@ from training.evaluation.scored_rows import score_rows
 from training.experiment import log_run, open_experiment
 from training.feature_rows import labelled_rows, rows_within, to_matrix
 from training.fit import FitFacts, FitParameters, fit
+from training.fitted_bundle import fitted_bundle
 from training.local_ray import local_ray
 from training.metrics import ScoreMetrics
 from training.progress import progress_bar
 from training.registry import CHAMPION, MODEL_NAME, RegisteredVersion, Registry
 from training.report import TrainingReport
 from training.split import PartCounts, Split, count_days, count_part, split_in_time
+from training.thresholds import ChosenThresholds, Costs, choose_thresholds
 
 DEFAULT_PARAMETERS: Final = FitParameters()
 DEFAULT_THRESHOLDS: Final = Thresholds()
@@ -45,6 +47,7 @@ def train(
     test_days: int | None = None,
     parameters: FitParameters = DEFAULT_PARAMETERS,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
+    costs: Costs | None = None,
     ray_address: str | None = None,
     storage: Path | None = None,
     show_progress: bool = True,
@@ -57,6 +60,8 @@ def train(
         alias: what names the new version if ``promote``.
         workers: Ray Train workers.
         since, until, validation_days, test_days: bounds of the split (:func:`training.split.split_in_time`).
+        thresholds: of the bundle. Those of least cost on the validation period are reported beside them.
+        costs: what outcomes cost; None: the defaults.
         ray_address: a running cluster; None: a private Ray on this machine, gone at the end.
         storage: folder for Ray Train's checkpoint that every node can write; None: a temporary one here.
         show_progress: draw the steps on stderr.
@@ -83,9 +88,11 @@ def train(
                 fitted = fit(train_rows, validation_rows, workers=workers, parameters=parameters, storage=storage)
             with steps.step("evaluate"):
                 manifest = _manifest(split, counts["train"], thresholds, history)
-                bundle = Bundle(manifest, fitted.lr, fitted.xgb)
+                bundle = fitted_bundle(manifest, fitted, validation_rows)
                 metrics = score_rows(bundle, rows_within(rows, split.test)).metrics(thresholds.fraud)
-                best_f1 = score_rows(bundle, validation_rows).best_f1_threshold()
+                validated = score_rows(bundle, validation_rows)
+                best_f1 = validated.best_f1_threshold()
+                by_cost = choose_thresholds(validated.outcomes(), costs)
                 sample = to_matrix(rows.take_batch(SAMPLE_ROWS, batch_format="pyarrow"))
         with steps.step("register"):
             bundle = _with_metrics(bundle, metrics)
@@ -93,8 +100,9 @@ def train(
                 tracking_uri,
                 experiment,
                 parameters=_flat({"workers": workers, **parameters.model_dump()}),
-                metrics=_logged_metrics(metrics, best_f1, fitted.facts),
+                metrics=_logged_metrics(metrics, best_f1, by_cost, fitted.facts),
                 data=_data(history, split, counts),
+                thresholds=asdict(by_cost),
                 lr=fitted.lr,
                 xgb=fitted.xgb,
                 sample=sample,
@@ -109,6 +117,8 @@ def train(
         counts=counts,
         metrics=metrics,
         best_f1_threshold=best_f1,
+        by_cost=by_cost,
+        ensemble=bundle.manifest.ensemble,
         facts=fitted.facts,
         durations_s=steps.durations_s,
     )
@@ -147,7 +157,7 @@ def _register(registry: Registry, bundle: Bundle, run_id: str, name: str) -> Reg
 
 
 def _logged_metrics(
-    metrics: Mapping[str, ScoreMetrics], best_f1_threshold: float, facts: FitFacts
+    metrics: Mapping[str, ScoreMetrics], best_f1_threshold: float, by_cost: ChosenThresholds, facts: FitFacts
 ) -> dict[str, float]:
     logged = {
         f"test_{score}_{name}": value
@@ -155,7 +165,12 @@ def _logged_metrics(
         for name, value in values.as_floats().items()
     }
     logged |= {f"fit_{name}": float(value) for name, value in asdict(facts).items()}
-    return {**logged, "validation_best_f1_threshold": best_f1_threshold}
+    return {
+        **logged,
+        "validation_best_f1_threshold": best_f1_threshold,
+        "validation_cheapest_review_threshold": by_cost.choice.review,
+        "validation_cheapest_block_threshold": by_cost.choice.block,
+    }
 
 
 def _data(history: Path, split: Split, counts: Mapping[str, PartCounts]) -> dict[str, Any]:

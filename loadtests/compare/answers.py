@@ -149,7 +149,7 @@ def read(kind: BodyKind, answer: bytes, bundle: Bundle) -> list[float]:
 
 def _combined(rows: Sequence[Sequence[float]], bundle: Bundle) -> list[float]:
     lr, xgb = np.array(rows, np.float64).T
-    combined: list[float] = bundle.manifest.ensemble.combine(lr, xgb).tolist()
+    combined: list[float] = bundle.combine(lr, xgb).tolist()
     return combined
 
 

@@ -49,6 +49,7 @@ def oracle_features(arrivals: Sequence[Event], index: int) -> dict[str, float]:
     features["avg_amount_30d"] = mean(since(customer, x.time - 30 * DAY))
     features["amount_ratio"] = ratio(x, since(customer, x.time - 7 * DAY))
     features["amount_ratio_30d"] = ratio(x, since(customer, x.time - 30 * DAY))
+    features["amount_drift_7d"] = drift(since(customer, x.time - 7 * DAY), since(customer, x.time - 30 * DAY))
     features["has_history"] = bool(since(customer, x.time - 30 * DAY))
     features["seconds_since_previous"] = min([30 * DAY, *(x.time - e.time for e in customer)]) / 1000
     features["speed_kmh"] = speed(x, since(customer, x.time - 30 * DAY))
@@ -108,6 +109,10 @@ def mean(events: list[Event]) -> float:
 
 def ratio(x: Event, events: list[Event]) -> float:
     return x.amount * len(events) / total(events) if events else 1
+
+
+def drift(events: list[Event], longer: list[Event]) -> float:
+    return float(total(events) * len(longer)) / float(total(longer) * len(events)) if events else 1
 
 
 def speed(x: Event, events: list[Event]) -> float:

@@ -27,6 +27,7 @@ from training.point_in_time import point_in_time
 from training.registry import MODEL_NAME, Registry
 from training.report import TrainingReport
 from training.simulate import simulate
+from training.steps import learn_places
 from training.train import train
 
 pytestmark = [
@@ -60,9 +61,14 @@ def on_two_workers(local_ray: None) -> FittedModels:
 
 def test_logistic_regression_on_two_workers_equals_one_process(on_two_workers: FittedModels) -> None:
     samples = made_up_samples(ROWS)
-    alone = newton(samples.matrix, samples.labels, TRANSFORMS)
+    places = learn_places(samples.matrix, samples.labels, quantiles=PARAMETERS.step_quantiles)
+    alone = newton(samples.matrix, samples.labels, TRANSFORMS, places=places)
+    model = alone.model(FEATURE_NAMES, TRANSFORMS)
     assert on_two_workers.facts.lr_converged
-    np.testing.assert_allclose(on_two_workers.lr.coefficients, alone.coefficients, atol=1e-9)
+    assert on_two_workers.facts.lr_steps == len(places) > 100
+    np.testing.assert_array_equal(on_two_workers.lr.steps.above, places.above)
+    np.testing.assert_allclose(on_two_workers.lr.steps.height, model.steps.height, atol=1e-9)
+    np.testing.assert_allclose(on_two_workers.lr.coefficients, model.coefficients, atol=1e-9)
     assert on_two_workers.lr.intercept == pytest.approx(alone.intercept, abs=1e-9)
 
 

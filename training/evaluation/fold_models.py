@@ -7,16 +7,19 @@ from training.bundle import Bundle, Manifest, Thresholds
 from training.evaluation.own_features import FeatureRows
 from training.evaluation.protocols import Fold
 from training.fit import FitParameters, fit
+from training.fitted_bundle import fitted_bundle
 
 
 def fit_fold(
     rows: FeatureRows, fold: Fold, *, workers: int, parameters: FitParameters, thresholds: Thresholds
 ) -> Bundle:
-    """Return both models fitted on the training period of a fold, rounds chosen on its validation period.
+    """Return both models fitted on the training period of a fold, rounds, weights and calibration
+    found on its validation period.
 
     The bundle is never registered: it has seen a fold, not the history. Ray must be running.
     """
-    fitted = fit(rows.within(fold.train), rows.within(fold.validation), workers=workers, parameters=parameters)
+    validation = rows.within(fold.validation)
+    fitted = fit(rows.within(fold.train), validation, workers=workers, parameters=parameters)
     trained = rows.between(fold.train)
     manifest = Manifest(
         feature_fingerprint=fingerprint(),
@@ -27,4 +30,4 @@ def fit_fold(
         training_frauds=int(rows.rows.labels[trained].sum()),
         created_at=datetime.now(UTC),
     )
-    return Bundle(manifest, fitted.lr, fitted.xgb)
+    return fitted_bundle(manifest, fitted, validation)

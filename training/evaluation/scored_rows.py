@@ -6,19 +6,23 @@ from dataclasses import dataclass
 import numpy as np
 import ray.data
 
+from features.transaction import Int64s
 from training.bundle import Bundle
 from training.evaluation.judged import bundle_scores, concatenated
-from training.feature_rows import to_labels, to_matrix
+from training.feature_rows import to_amounts_minor, to_days, to_labels, to_matrix
 from training.metrics import ScoreMetrics, best_f1_threshold, score_metrics
 from training.models import Floats
+from training.thresholds import Outcomes
 
 
 @dataclass(frozen=True, eq=False)
 class ScoredRows:
-    """Labels (n,) and, under "lr", "xgb" and "ensemble", probabilities (n,)."""
+    """n rows: labels (n,); under "lr", "xgb" and "ensemble" probabilities (n,); amounts and UTC days (n,)."""
 
     labels: Floats
     scores: Mapping[str, Floats]
+    amount_minor: Int64s
+    day: Int64s
 
     def metrics(self, threshold: float) -> dict[str, ScoreMetrics]:
         """Return the metrics of each score."""
@@ -28,13 +32,17 @@ class ScoredRows:
         """Return the ensemble's threshold of the highest F1; a hint for the analyst, never set by itself."""
         return best_f1_threshold(self.labels, self.scores["ensemble"])
 
+    def outcomes(self) -> Outcomes:
+        """Return what thresholds for the ensemble are chosen on."""
+        return Outcomes(self.labels, self.scores["ensemble"], self.amount_minor, self.day)
+
 
 def score_rows(bundle: Bundle, rows: ray.data.Dataset) -> ScoredRows:
-    """Return the scores of ``FEATURE_NAMES`` and ``is_fraud``; one block of features is in memory at a time."""
-    labels: list[Floats] = []
-    scores: list[dict[str, Floats]] = []
-    for table in rows.iter_batches(batch_size=None, batch_format="pyarrow"):
-        if len(table):
-            labels.append(to_labels(table))
-            scores.append(bundle_scores(bundle, to_matrix(table)))
-    return ScoredRows(np.concatenate(labels), concatenated(scores))
+    """Return the scores of ``event_time``, ``is_fraud`` and ``FEATURE_NAMES``, one block in memory at a time."""
+    tables = [table for table in rows.iter_batches(batch_size=None, batch_format="pyarrow") if len(table)]
+    return ScoredRows(
+        np.concatenate([to_labels(table) for table in tables]),
+        concatenated([bundle_scores(bundle, to_matrix(table)) for table in tables]),
+        np.concatenate([to_amounts_minor(table) for table in tables]),
+        np.concatenate([to_days(table) for table in tables]),
+    )

@@ -85,6 +85,7 @@ def features(payment: Payment, profile: dict[str, str]) -> dict[str, float]:
         "amount_ratio_30d": ratio,
         "has_history": count > 0,
         "seconds_since_previous": payment.timestamp - float(profile["last"]) if count else LONGEST_S,
+        "amount_drift_7d": 1.0,
         "merchant_amount_ratio_30d": 1.0,
     }
     for window in ("1h", "24h", "7d", "30d"):

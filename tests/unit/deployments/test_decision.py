@@ -11,6 +11,7 @@ from deployments.decision import DECISION_NAMES, Decisions, decide, ensemble, fi
 from deployments.rules import compile_rules
 from deployments.settings import Rule, Thresholds, Weights
 from tests.unit.deployments.transactions import batch_of, matrix_of
+from training.registry import Calibration
 
 NAN = float("nan")
 REVIEW_RULE = Rule(id="look", when="amount > 10", action="REVIEW", reason="large")
@@ -61,6 +62,36 @@ def test_the_fraud_threshold_is_apart_from_the_tiers() -> None:
 
 def test_tiers_may_coincide() -> None:
     assert names(decided([0.5, 0.6], thresholds=Thresholds(block=0.5, review=0.5))) == ["APPROVE", "BLOCK"]
+
+
+def test_the_tiers_act_on_the_calibrated_probability() -> None:
+    curve = Calibration(a=1, b=1, c=2)
+    scores = np.array([0.1, 0.2, 0.4, 0.9])
+    decisions = decide(scores, scores, Weights(), Thresholds(), [], "7", (), curve)
+    np.testing.assert_array_equal(decisions.probability, curve.apply(scores))
+    assert names(decisions) == ["APPROVE", "REVIEW", "REVIEW", "BLOCK"]
+    assert decisions.is_fraud.tolist() == [False, True, True, True]
+    assert decisions.lr.tolist() == scores.tolist()
+
+
+def test_without_any_score_there_is_nothing_to_calibrate() -> None:
+    missing = np.array([NAN])
+    decisions = decide(missing, missing, Weights(), Thresholds(), [], "7", (), Calibration(a=1, b=1, c=2))
+    assert np.isnan(decisions.probability).all()
+    assert names(decisions) == ["APPROVE"]
+
+
+curves = st.builds(Calibration, a=st.floats(0.1, 5), b=st.floats(0.1, 5), c=st.floats(-5, 5))
+
+
+@given(st.floats(0, 1), st.floats(0, 1), curves, st.floats(0, 1))
+def test_no_row_is_flagged_unless_a_model_scores_above_what_the_threshold_asks_for(
+    lr: float, xgb: float, curve: Calibration, review: float
+) -> None:
+    thresholds = Thresholds(review=review, block=1)
+    decisions = decide(np.array([lr]), np.array([xgb]), Weights(), thresholds, [], "7", (), curve)
+    flagged = names(decisions) != ["APPROVE"]
+    assert not flagged or max(lr, xgb) > curve.highest_score(review)
 
 
 def test_rules_raise_a_decision_and_never_lower_it() -> None:

@@ -37,6 +37,7 @@ def test_a_transaction_without_history_says_so() -> None:
     assert row["amount"] == 25.5
     assert row["has_history"] == row["device_has_history"] == row["merchant_has_history"] == 0
     assert row["amount_ratio"] == row["amount_ratio_30d"] == row["merchant_amount_ratio_30d"] == 1
+    assert row["amount_drift_7d"] == 1
     assert row["seconds_since_previous"] == 30 * 24 * 3600
     assert row["speed_kmh"] == 0
     assert {row[name] for name in FEATURE_NAMES if "count" in name or "rate" in name} == {0}
@@ -47,6 +48,17 @@ def test_the_ratio_compares_the_amount_with_the_mean_of_the_past() -> None:
     row = features(customer_count_7d=4, customer_amount_7d=1020)
     assert row["avg_amount_7d"] == 2.55
     assert row["amount_ratio"] == 10
+
+
+def test_the_drift_compares_the_mean_of_a_week_with_that_of_a_month() -> None:
+    month = {"customer_count_30d": 8, "customer_amount_30d": 4000}
+    assert features(**month, customer_count_7d=2, customer_amount_7d=3000)["amount_drift_7d"] == 3
+    assert features(**month)["amount_drift_7d"] == 1
+
+
+def test_the_drift_of_the_largest_sums_does_not_overflow() -> None:
+    sums = {f"customer_{what}_{w}": n for w in ("7d", "30d") for what, n in (("count", 4096), ("amount", 2**60))}
+    assert features(**sums)["amount_drift_7d"] == 1
 
 
 def test_the_fraud_rate_is_the_part_of_the_known_labels() -> None:

@@ -9,8 +9,10 @@ from features.definitions import FEATURE_NAMES, fingerprint
 from features.formulas import Matrix
 from training.boosting import BoostingParameters, Samples
 from training.bundle import Bundle, Manifest, Period
+from training.calibration import Calibration
 from training.logistic import newton
 from training.models import FEATURE_TRANSFORMS, BoostedModel, LogisticModel, Transform
+from training.steps import learn_places
 
 TRANSFORMS: tuple[Transform, ...] = tuple(FEATURE_TRANSFORMS[name] for name in FEATURE_NAMES)
 
@@ -26,7 +28,8 @@ def made_up_samples(rows: int, seed: int = 0) -> Samples:
 
 
 def logistic_model(samples: Samples) -> LogisticModel:
-    return newton(samples.matrix, samples.labels, TRANSFORMS).model(FEATURE_NAMES, TRANSFORMS)
+    places = learn_places(samples.matrix, samples.labels, quantiles=4)
+    return newton(samples.matrix, samples.labels, TRANSFORMS, places=places).model(FEATURE_NAMES, TRANSFORMS)
 
 
 def boosted_model(samples: Samples, rounds: int = 20) -> BoostedModel:
@@ -43,6 +46,7 @@ def small_bundle(seed: int = 0) -> Bundle:
         training_rows=500,
         training_frauds=int(samples.labels.sum()),
         created_at=datetime(2025, 3, 1, tzinfo=UTC),
+        calibration=Calibration(a=1.2, b=0.8, c=0.3),
     )
     return Bundle(manifest, logistic_model(samples), boosted_model(samples))
 

@@ -110,6 +110,7 @@ class FakeService(httpx.BaseTransport):
             fired_rules(compile_rules(self.rules), matrix, batch),
             self.version,
             self.degraded,
+            self.bundle.manifest.calibration,
         )
         decisions.features = matrix if include_features else None
         return decisions

@@ -1,5 +1,6 @@
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,10 @@ from training.bundle import (
 def saved(tmp_path: Path) -> Path:
     small_bundle().save(tmp_path / "bundle")
     return tmp_path / "bundle"
+
+
+def uncalibrated(bundle: Bundle) -> Bundle:
+    return replace(bundle, manifest=bundle.manifest.model_copy(update={"calibration": None}))
 
 
 def edit(folder: Path, **changes: object) -> None:
@@ -60,10 +65,40 @@ def test_the_thresholds_and_weights_are_those_of_the_design() -> None:
 
 
 def test_the_ensemble_is_the_weighted_mean() -> None:
-    scores = small_bundle().score(some_rows())
+    scores = uncalibrated(small_bundle()).score(some_rows())
     np.testing.assert_allclose(scores.ensemble, (scores.lr + scores.xgb.astype(np.float64)) / 2, rtol=1e-12)
     one, zero = np.ones(1), np.zeros(1)
     assert EnsembleWeights(lr=0.25, xgb=0.75).combine(one, zero).item() == 0.25
+
+
+def test_the_fraud_probability_is_the_calibrated_mean_and_ranks_as_the_mean_does() -> None:
+    bundle = small_bundle()
+    assert bundle.manifest.calibration is not None
+    calibrated, mean = (b.score(some_rows()).ensemble for b in (bundle, uncalibrated(bundle)))
+    np.testing.assert_array_equal(calibrated, bundle.manifest.calibration.apply(mean))
+    assert not np.allclose(calibrated, mean, atol=0.01)
+    np.testing.assert_array_equal(np.argsort(calibrated, kind="stable"), np.argsort(mean, kind="stable"))
+
+
+def test_a_policys_own_weights_are_calibrated_by_the_same_curve() -> None:
+    bundle, one, zero = small_bundle(), np.ones(1), np.zeros(1)
+    assert bundle.manifest.calibration is not None
+    expected = bundle.manifest.calibration.apply(np.array([0.25]))
+    np.testing.assert_array_equal(bundle.combine(one, zero, EnsembleWeights(lr=0.25, xgb=0.75)), expected)
+
+
+def test_a_bundle_of_the_first_release_has_neither_steps_nor_calibration(saved: Path) -> None:
+    manifest = json.loads((saved / MANIFEST_FILE).read_text())
+    lr = json.loads((saved / LR_FILE).read_text())
+    del manifest["calibration"], lr["steps"]
+    (saved / LR_FILE).write_text(json.dumps(lr))
+    digest = hashlib.sha256((saved / LR_FILE).read_bytes()).hexdigest()
+    manifest["sha256"][LR_FILE] = digest
+    (saved / MANIFEST_FILE).write_text(json.dumps(manifest))
+    old = Bundle.load(saved, fingerprint())
+    scores = old.score(some_rows())
+    assert len(old.lr.steps) == 0
+    np.testing.assert_allclose(scores.ensemble, (scores.lr + scores.xgb.astype(np.float64)) / 2, rtol=1e-12)
 
 
 def test_weights_that_do_not_sum_to_one_are_an_error() -> None:
@@ -117,6 +152,7 @@ def test_models_fitted_on_other_features_are_refused(saved: Path) -> None:
         ({"format_version": 2}, "format_version"),
         ({"unknown": 1}, "unknown"),
         ({"thresholds": {"block": 2}}, "block"),
+        ({"calibration": {"a": 0, "b": 1, "c": 0}}, "calibration.a"),
     ],
 )
 def test_a_manifest_that_breaks_its_schema_is_refused_by_field(

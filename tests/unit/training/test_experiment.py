@@ -29,6 +29,7 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
         parameters={"l2": 1.0},
         metrics={"test_ensemble_roc_auc": 0.9},
         data={"history": "made up"},
+        thresholds={"choice": {"review": 0.5}},
         lr=bundle.lr,
         xgb=bundle.xgb,
         sample=some_rows(),

@@ -1,8 +1,6 @@
 """Newton's method equals scikit-learn's solver, on one worker and on several."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 
 import numpy as np
 import pytest
@@ -11,28 +9,13 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
 
+from features.definitions import FEATURE_NAMES
 from tests.unit.training.bundles import TRANSFORMS, made_up_samples
+from tests.unit.training.ranks import Ranks
 from training.boosting import Samples
 from training.logistic import LogisticFit, newton
 from training.models import Floats
-
-
-class Ranks:
-    """Workers as threads: an all-reduce that hands every one of them the same sum."""
-
-    def __init__(self, ranks: int) -> None:
-        self.parts: list[Floats] = [np.empty(0)] * ranks
-        self.barrier = Barrier(ranks, timeout=60)
-
-    def allreduce(self, rank: int) -> Callable[[Floats], Floats]:
-        def reduce(local: Floats) -> Floats:
-            self.parts[rank] = local.ravel()
-            self.barrier.wait()
-            total = np.sum(self.parts, axis=0)
-            self.barrier.wait()
-            return np.asarray(total)
-
-        return reduce
+from training.steps import learn_places
 
 
 def fit_on_ranks(samples: Samples, bounds: list[int]) -> list[LogisticFit]:
@@ -69,6 +52,43 @@ def test_the_fit_equals_scikit_learn(l2: float) -> None:
     np.testing.assert_allclose(fit.scale, scaler.scale_, rtol=1e-12)
     np.testing.assert_allclose(fit.coefficients, reference.coef_[0], atol=1e-6)
     assert fit.intercept == pytest.approx(reference.intercept_[0], abs=1e-6)
+
+
+def test_the_fit_with_steps_equals_scikit_learn_on_the_same_columns() -> None:
+    samples = made_up_samples(3000)
+    places = learn_places(samples.matrix, samples.labels, quantiles=5, columns=(0, 1, 4, 30))
+    assert len(places) == 16
+    fit = newton(samples.matrix, samples.labels, TRANSFORMS, places=places, l2=2.0, step_l2=8.0)
+    scaler, _ = sklearn_fit(samples)
+    transformed = samples.matrix.copy()
+    log1p = [how == "log1p" for how in TRANSFORMS]
+    transformed[:, log1p] = np.log1p(transformed[:, log1p])
+    steps = (samples.matrix[:, places.feature] > places.above).astype(np.float64)
+    # A ridge of 8 on the height is one of 2 on the coefficient of half the step.
+    columns = np.hstack([scaler.transform(transformed), (steps - steps.mean(axis=0)) / 2])
+    reference = LogisticRegression(C=0.5, solver="newton-cholesky", tol=1e-12, max_iter=200)
+    reference.fit(columns, samples.labels)
+    assert fit.converged
+    np.testing.assert_allclose(fit.coefficients, reference.coef_[0], atol=1e-6)
+    model = fit.model(FEATURE_NAMES, TRANSFORMS)
+    np.testing.assert_allclose(
+        model.probability(samples.matrix), reference.predict_proba(columns)[:, 1], rtol=0, atol=1e-6
+    )
+
+
+def test_several_workers_with_steps_find_what_one_finds() -> None:
+    samples = made_up_samples(3000)
+    places = learn_places(samples.matrix, samples.labels, quantiles=8)
+    alone = newton(samples.matrix, samples.labels, TRANSFORMS, places=places)
+    ranks = Ranks(2)
+    halves = zip(np.split(samples.matrix, [1000]), np.split(samples.labels, [1000]), strict=True)
+    with ThreadPoolExecutor(2) as pool:
+        fits = [
+            pool.submit(newton, matrix, labels, TRANSFORMS, places=places, allreduce=ranks.allreduce(rank))
+            for rank, (matrix, labels) in enumerate(halves)
+        ]
+        for fit in fits:
+            np.testing.assert_allclose(fit.result().coefficients, alone.coefficients, atol=1e-8)
 
 
 def test_the_weighted_fit_equals_scikit_learn() -> None:
@@ -142,8 +162,10 @@ def test_the_matrix_is_left_as_it_was() -> None:
 
 def test_a_ridge_of_zero_is_an_error() -> None:
     samples = made_up_samples(100)
-    with pytest.raises(ValueError, match="l2 must be positive"):
+    with pytest.raises(ValueError, match=r"^l2 must be positive"):
         newton(samples.matrix, samples.labels, TRANSFORMS, l2=0.0)
+    with pytest.raises(ValueError, match=r"^step_l2 must be positive"):
+        newton(samples.matrix, samples.labels, TRANSFORMS, step_l2=0.0)
 
 
 def test_a_value_that_is_not_finite_is_an_error() -> None:

@@ -6,6 +6,7 @@ from features.definitions import FEATURE_NAMES
 from features.errors import BundleRefused
 from tests.unit.training.bundles import TRANSFORMS, boosted_model, logistic_model, made_up_samples, some_rows
 from training.models import LogisticModel
+from training.steps import Steps
 
 
 def test_the_logistic_probability_is_the_written_out_formula() -> None:
@@ -14,6 +15,34 @@ def test_the_logistic_probability_is_the_written_out_formula() -> None:
     )
     log_odds = -1 + 3 * (7 - 1) / 2 + 5 * (np.log1p(9) - 2) / 4
     assert model.probability(np.array([[7.0, 9.0]])) == pytest.approx([1 / (1 + np.exp(-log_odds))])
+
+
+def test_the_terms_are_the_written_out_formula() -> None:
+    steps = Steps(np.array([1, 1]), np.array([4.0, 9.0]), np.array([0.5, 0.25]), np.array([2.0, 8.0]))
+    model = LogisticModel(
+        ("a", "b"),
+        ("linear", "log1p"),
+        np.array([1.0, 2.0]),
+        np.array([2.0, 4.0]),
+        np.array([3.0, 5.0]),
+        -1.0,
+        steps,
+    )
+    terms = model.terms(np.array([7.0, 9.0]))
+    assert [(term.feature, term.above) for term in terms] == [("a", None), ("b", None), ("b", 4.0), ("b", 9.0)]
+    written = [3 * (7 - 1) / 2, 5 * (np.log1p(9) - 2) / 4, 2 * (1 - 0.5), 8 * (0 - 0.25)]
+    assert [term.log_odds for term in terms] == pytest.approx(written)
+    assert model.probability(np.array([[7.0, 9.0]])) == pytest.approx([1 / (1 + np.exp(1 - sum(written)))])
+
+
+def test_the_terms_of_a_feature_add_up_to_its_contribution() -> None:
+    model, rows = logistic_model(made_up_samples(400)), some_rows(5)
+    assert len(model.steps) > 50
+    for row, contributions in zip(rows, model.contributions(rows), strict=True):
+        terms = model.terms(row)
+        for position, name in enumerate(FEATURE_NAMES):
+            total = sum(term.log_odds for term in terms if term.feature == name)
+            assert total == pytest.approx(contributions[position], abs=1e-12)
 
 
 def test_logistic_contributions_and_intercept_sum_to_the_log_odds() -> None:
@@ -45,6 +74,16 @@ def test_parameters_of_different_lengths_are_an_error() -> None:
 def test_a_file_that_is_no_logistic_model_is_refused(content: bytes) -> None:
     with pytest.raises(BundleRefused, match="logistic regression"):
         LogisticModel.from_json(content)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('"feature": "amount"', '"feature": "amont"'), ('"share": [', '"share": [0.5, ')]
+)
+def test_steps_of_an_unknown_feature_or_of_different_lengths_are_refused(old: str, new: str) -> None:
+    content = logistic_model(made_up_samples(400)).to_json()
+    assert old in content
+    with pytest.raises(BundleRefused, match="logistic regression"):
+        LogisticModel.from_json(content.replace(old, new, 1).encode())
 
 
 def test_a_scale_of_zero_is_refused() -> None:
