@@ -46,8 +46,8 @@ class Calibration(BaseModel):
     def apply(self, score: Floats) -> Floats:
         """Return the probabilities (n,) of scores (n,) in [0, 1]; a missing one (NaN) stays missing.
 
-        >>> Calibration(a=1, b=1, c=0).apply(np.array([0.25, np.nan])).tolist()
-        [0.25, nan]
+        >>> Calibration(a=1, b=1, c=1).apply(np.array([0.25, 0.5, np.nan])).round(3).tolist()
+        [0.475, 0.731, nan]
         """
         inner = np.minimum(np.maximum(score, _INNERMOST), 1 - _INNERMOST)
         probability: Floats = expit(self.a * np.log(inner) - self.b * np.log1p(-inner) + self.c)

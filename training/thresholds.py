@@ -19,11 +19,8 @@ from features.transaction import Int64s
 from training.bundle import Thresholds
 from training.models import Floats
 
-GRID: Final = tuple(
-    sorted(
-        {round(x, 3) for x in (0.001, 0.002, 0.005, *np.arange(0.01, 0.1, 0.01), *np.arange(0.1, 1.0, 0.05), 0.99)}
-    )
-)
+_FINE: Final = (0.001, 0.002, 0.005, *(percent / 100 for percent in range(1, 10)))
+GRID: Final = (*_FINE, *(percent / 100 for percent in range(10, 100, 5)), 0.99)
 """Thresholds that are compared: finer where probabilities of rare events lie."""
 
 
