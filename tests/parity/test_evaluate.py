@@ -88,7 +88,7 @@ def under_protocol(local_ray: None, history: Path, registry: Registry, folder: P
     )
 
 
-def test_models_are_trained_on_the_days_of_the_protocol_and_rank_better_than_chance(under_protocol: Evaluation) -> None:
+def test_models_are_trained_on_the_days_of_the_protocol_and_beat_chance(under_protocol: Evaluation) -> None:
     found = under_protocol.result
     assert len(found.folds) == 1
     for metrics in found.overall.values():
