@@ -45,7 +45,7 @@ class Label(BaseModel):
     known_at: datetime | None = Field(
         None,
         strict=False,
-        description="When the verdict became known; now when absent. A transaction sees it only after this moment.",
+        description="When the verdict became known; now when absent. Transactions after this moment see it.",
     )
     source: Literal["chargeback", "analyst"] = Field(description="Who says so.")
 
@@ -73,9 +73,7 @@ def check_label(label: Label, now_ms: int) -> None:
     """
     for field, time in (("timestamp", label.timestamp), ("known_at", label.known_at)):
         if time is not None and not EARLIEST_EVENT_TIME_MS <= event_time_ms(time) <= now_ms + MAX_CLOCK_SKEW_MS:
-            raise InvalidLabel(
-                field, "must lie between 2000-01-01 and a day from now (ISO 8601 or epoch seconds)"
-            )
+            raise InvalidLabel(field, "must lie between 2000-01-01 and a day from now (ISO 8601 or epoch seconds)")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

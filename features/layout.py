@@ -29,10 +29,10 @@ RECENT: Final = np.dtype([("event_time_ms", "<i8"), ("amount_minor", "<i8"), ("h
 """One remembered arrival of a merchant: the first 24 bytes of an event."""
 
 FRAUD_TILE: Final = np.dtype([("tile", "<u4"), ("count", "<u4")])
-"""One tile of a merchant's frauds: its index (day), and how many transactions of it are labelled fraud. 8 bytes."""
+"""One tile of a merchant's frauds: its day, and how many transactions of it are labelled fraud. 8 bytes."""
 
 CHANGE: Final = np.dtype([("known_ms", "<i8"), ("tile", "<u4"), ("change", "<i4")])
-"""One change of a merchant's frauds: when the label became known, the day of its transaction, +1 or -1. 16 bytes."""
+"""One change of a merchant's frauds: when its label became known, day of the transaction, +1 or -1. 16 bytes."""
 
 RECENT_CHANGES: Final = 24
 """Newest changes of its frauds that a merchant remembers one by one: with them the record fills 3 KB."""
@@ -56,7 +56,7 @@ MERCHANT: Final = np.dtype(
         ("recent_changes", CHANGE, (RECENT_CHANGES,)),
     ]
 )
-"""The state of a merchant, however busy: rings of recent arrivals, of tiles a level, and of changes of its frauds."""
+"""The state of a merchant, however busy: rings of recent arrivals, of tiles a level, of changes of its frauds."""
 
 LOG_TTL_S: Final = (LOG_RETENTION_MS + 2 * DAY_MS) // 1000
 """Life of a silent log, in seconds: when it ends, all its events are past retention (a day for the refresh

@@ -210,7 +210,7 @@ def _tiles(
 
 
 def _frauds(merchants: Records, first: Int64s, last: Int64s, event_time_ms: Int64s) -> Int64s:
-    """Return the frauds (windows, n) of the days ``first`` (windows, n) to ``last`` (n,), labelled before each time.
+    """Return the frauds (windows, n) of the days ``first`` (windows, n) to ``last`` (n,).
 
     Labels known at or after a transaction are in the tiles when it arrives late or again; they are taken out.
     """

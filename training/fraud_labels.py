@@ -1,7 +1,7 @@
 """The fraud labels of a history, in the order in which they become known."""
 
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -68,10 +68,11 @@ class FraudLabels:
     def take(self, chosen: Int64s | Bools) -> Self:
         """Return the chosen labels: a mask (m,), or indices in the order wanted."""
         index = np.arange(len(self))[chosen]
-        columns = (getattr(self, field.name) for field in fields(self))
-        return type(self)(
-            *(column[index] if isinstance(column, np.ndarray) else [column[i] for i in index] for column in columns)
-        )
+        columns: dict[str, Any] = {}
+        for field in fields(self):
+            column = getattr(self, field.name)
+            columns[field.name] = column[index] if isinstance(column, np.ndarray) else [column[i] for i in index]
+        return type(self)(**columns)
 
     def apply(self, store: OnlineStore) -> int:
         """Give the labels to the store; return how many changed a verdict that stood there.
@@ -86,6 +87,4 @@ class FraudLabels:
         return changed
 
     def _batch(self) -> LabelBatch:
-        return LabelBatch(
-            self.transaction_id, self.merchant_id, self.event_time_ms, self.known_ms, self.is_fraud
-        )
+        return LabelBatch(self.transaction_id, self.merchant_id, self.event_time_ms, self.known_ms, self.is_fraud)

@@ -82,8 +82,8 @@ def read_history(path: Path) -> ds.Dataset:
     """Return the history at ``path`` as a dataset: the columns of ``HISTORY_SCHEMA`` and ``day`` (YYYY-MM-DD).
 
     Its fragments are in order of day, so ``to_table`` returns rows sorted by event time. A filter on ``day`` opens
-    the files of these days alone. Columns that the schema does not know are left out; those of ``ADDED_LATER`` that a
-    file lacks are null.
+    the files of these days alone. Columns that the schema does not know are left out; those of ``ADDED_LATER``
+    that a file lacks are null.
 
     Raises:
         InvalidHistory: the folder or a day is missing, or a file has another schema; names file and column.

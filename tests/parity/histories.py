@@ -109,7 +109,9 @@ def _labelled(event: Event, labels: Sequence[tuple[int, bool]] | None) -> Event:
     """Return an event with labels known so many milliseconds after it; without them it is as it was."""
     if labels is None:
         return event
-    return replace(event, labels=tuple(sorted(((event.time + d, f) for d, f in labels), key=lambda label: label[0])))
+    return replace(
+        event, labels=tuple(sorted(((event.time + d, f) for d, f in labels), key=lambda label: label[0]))
+    )
 
 
 def oracle_matrix(arrivals: Sequence[Event]) -> Matrix:

@@ -50,13 +50,13 @@ def test_offline_equals_the_oracle_over_any_length_of_time(events: list[Event], 
 
 
 @given(labelled_histories(max_size=40), st.data())
-def test_labels_known_after_t_can_be_anyones_without_a_change_at_t(events: list[Event], data: st.DataObject) -> None:
+def test_labels_known_after_t_can_be_anyones_without_a_change_at_t(
+    events: list[Event], data: st.DataObject
+) -> None:
     """The labels of the future change places, and verdicts: no feature at or before t moves."""
     t = data.draw(st.sampled_from([event.time for event in events])) if events else MONDAY
     future = data.draw(st.permutations([known_from(event, t) for event in events]))
-    other = [
-        with_future(event, t, labels, fraud) for event, (labels, fraud) in zip(events, future, strict=True)
-    ]
+    other = [with_future(event, t, labels, fraud) for event, (labels, fraud) in zip(events, future, strict=True)]
     until_t = [row for row, event in enumerate(events) if event.time <= t]
     for arrival in (None, range(len(events))):
         before, after = (offline_matrix(history_table(labelled, arrival)) for labelled in (events, other))
@@ -160,13 +160,11 @@ def test_a_label_before_its_transaction_counts_as_a_fraud(store: OnlineStore) ->
 def test_a_retry_sees_the_labels_of_its_first_attempt(store: OnlineStore) -> None:
     store.clear()
     fraud, then = Event("fraud", MONDAY, 100, "ann", "shop"), Event("then", LATE, 100, "bob", "shop")
-    observed = []
-    for event in (fraud, then):
-        observed.append(store.observe(history_to_batch(history_table([event]))))
+    _, first = (store.observe(history_to_batch(history_table([event]))) for event in (fraud, then))
     assert give(store, [(LATE + 5, fraud, True)]) == [LabelOutcome.NEW]
     again = store.observe(history_to_batch(history_table([then])))
     for name in MERCHANT_COLUMNS:
-        np.testing.assert_array_equal(again[name], observed[1][name], name)
+        np.testing.assert_array_equal(again[name], first[name], name)
     later = store.observe(history_to_batch(history_table([replace(then, id="later", time=LATE + 6)])))
     assert later[FRAUDS_30D].tolist() == [1]
 
