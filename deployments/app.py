@@ -1,4 +1,7 @@
-"""The graph, on one screen: Ingress -> Router -> Features -> {LogisticRegression, XGBoost} -> decision."""
+"""The graph, on one screen: Ingress -> Router -> Features -> {LogisticRegression, XGBoost} -> decision.
+
+Labels go from the ingress to Features directly.
+"""
 
 import os
 from typing import Any
@@ -27,7 +30,7 @@ def build(args: AppArgs) -> Application:
     lr = _bind(LogisticRegression, tracking_uri)
     xgb = _bind(XGBoost, tracking_uri)
     router = _bind(Router, features, lr, xgb, tracking_uri)
-    return _bind(serve.ingress()(Ingress), router, name="Ingress")
+    return _bind(serve.ingress()(Ingress), router, features, name="Ingress")
 
 
 def _bind(replica: type[Any], *args: Any, name: str | None = None) -> Application:

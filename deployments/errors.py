@@ -10,8 +10,10 @@ from ray.serve.exceptions import BackPressureError, RayServeException
 from features.errors import (
     BundleRefused,
     DeadlineExceeded,
+    InvalidLabel,
     InvalidStream,
     InvalidTransaction,
+    LabelConflict,
     OnlineStoreUnavailable,
     Overloaded,
     RegistryUnavailable,
@@ -45,6 +47,8 @@ RETRY_AFTER_S: Final = 1
 
 STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     InvalidTransaction: (422, "invalid_transaction"),
+    InvalidLabel: (422, "invalid_label"),
+    LabelConflict: (409, "label_conflict"),
     InvalidStream: (400, "invalid_arrow"),
     Overloaded: (503, "overloaded"),
     DeadlineExceeded: (503, "overloaded"),
@@ -85,8 +89,8 @@ def describe(error: Exception) -> tuple[int, ErrorBody]:
             break
     else:
         return 500, UNEXPECTED
-    if isinstance(error, InvalidTransaction):
-        return status, invalid([FieldError(field=error.field, message=error.message)])
+    if isinstance(error, InvalidTransaction | InvalidLabel):
+        return status, invalid([FieldError(field=error.field, message=error.message)], code)
     if isinstance(error, InvalidStream):
         fault = FieldError(field="body", message=str(error))
         return status, ErrorBody(code=code, message=f"body: {error}", details=[fault])
@@ -96,14 +100,14 @@ def describe(error: Exception) -> tuple[int, ErrorBody]:
     return status, ErrorBody(code=code, message=message)
 
 
-def invalid(details: Sequence[FieldError]) -> ErrorBody:
-    """Return the error of a transaction whose fields break the contract."""
+def invalid(details: Sequence[FieldError], code: str = "invalid_transaction") -> ErrorBody:
+    """Return the error of a transaction, or of what the code says, whose fields break the contract."""
     words = "; ".join(f"{d.field}: {d.message}" for d in details)
-    return ErrorBody(code="invalid_transaction", message=words, details=list(details))
+    return ErrorBody(code=code, message=words, details=list(details))
 
 
-def field_errors(error: ValidationError) -> list[FieldError]:
-    """Return the faults of a validation, a field each.
+def field_errors(error: ValidationError, thing: str = "transaction") -> list[FieldError]:
+    """Return the faults of a validation of what ``thing`` names, a field each.
 
     A body can have a million faults, and to list them would take a minute: past ``MAX_FAULTS`` they are counted.
     """
@@ -113,13 +117,13 @@ def field_errors(error: ValidationError) -> list[FieldError]:
     for item in error.errors(include_url=False, include_input=False, include_context=False):
         field = ".".join(str(part) for part in item["loc"]) or "body"
         # An unknown field's name is the client's own text: enough of it to recognise.
-        found.append(FieldError(field=field[:64], message=_message(item["type"], item["msg"])))
+        found.append(FieldError(field=field[:64], message=_message(item["type"], item["msg"], thing)))
     return found
 
 
-def _message(kind: str, message: str) -> str:
+def _message(kind: str, message: str, thing: str) -> str:
     if kind == "extra_forbidden":
-        return "is not a field of a transaction"
+        return f"is not a field of a {thing}"
     if kind == "missing":
         return "is required"
     if kind in ("model_type", "model_attributes_type"):

@@ -15,6 +15,7 @@ from deployments.status import Status, Uptime
 from features.definitions import AGGREGATE_COLUMNS, NO_TIME
 from features.errors import OnlineStoreUnavailable
 from features.formulas import Matrix, feature_matrix
+from features.label import LabelBatch, LabelOutcome
 from features.online import AsyncOnlineStore, own_columns
 from features.transaction import Int64s, TransactionBatch
 
@@ -64,6 +65,14 @@ class Features:
         except OnlineStoreUnavailable as error:
             logger.warning("deciding %d transactions without history: %s", len(batch), error)
             return FeatureReply(feature_matrix(without_history(batch)), False)
+
+    async def take_labels(self, labels: LabelBatch) -> list[LabelOutcome]:
+        """Take labels in their order, at most ``LABELS_A_CALL``; return what became of each.
+
+        Raises:
+            OnlineStoreUnavailable: the store did not answer; taking them again is safe.
+        """
+        return await self._store.take_labels(labels)
 
     async def status(self) -> Status:
         """Return whether the store answers."""

@@ -23,7 +23,7 @@ class Fused(Ingress):
         self._models = (LogisticRegression(tracking_uri), XGBoost(tracking_uri))
         lr, xgb = self._models
         self._graph = Router(InProcess(self._features), InProcess(lr), InProcess(xgb), tracking_uri)
-        super().__init__(InProcess(self._graph))
+        super().__init__(InProcess(self._graph), InProcess(self._features))
         self._all_settings = LiveSettings(FusedSettings)
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:

@@ -18,9 +18,11 @@ from deployments.errors import ErrorBody, ErrorResponse, describe
 from deployments.garbage import collect_seldom
 from deployments.hot_route import Answer, Answerer, BodyTooLarge, HotRoute, read_body, too_large
 from deployments.json_bulk import JsonBulk
+from deployments.label_document import LABEL_ANSWERS, LABEL_WORDS, LabelResult, LabelsResponse, label_body
+from deployments.labels import LabelIntake
 from deployments.live_settings import LiveSettings
 from deployments.media_types import ARROW, NDJSON
-from deployments.metrics import BatchMetrics
+from deployments.metrics import BatchMetrics, LabelMetrics
 from deployments.ndjson import NdjsonBulk
 from deployments.responses import (
     EXAMPLE_MODEL,
@@ -37,6 +39,7 @@ from deployments.scoring import Scoring
 from deployments.settings import IngressSettings
 from deployments.status import Status, Uptime, no_answer
 from features.errors import TollgateError
+from features.label import LabelBatch, LabelOutcome
 from features.transaction import Transaction, TransactionBatch
 
 _SERVER_ERRORS: dict[int | str, dict[str, Any]] = {
@@ -61,9 +64,10 @@ _INCLUDE: dict[str, Any] = {
 class Ingress:
     """Validates requests, forms micro-batches, and sends each through the graph once."""
 
-    def __init__(self, router: Handle) -> None:
+    def __init__(self, router: Handle, features: Handle) -> None:
         collect_seldom()
         self._router = light(router)
+        self._features = light(features)
         self._decide_batch = hot_call(self._router, "decide")
         self._settings = LiveSettings(IngressSettings)
         self._metrics = BatchMetrics()
@@ -71,6 +75,7 @@ class Ingress:
         self._json_bulk = JsonBulk(self._scoring, lambda: self._scoring.settings)
         self._arrow_bulk = ArrowBulk(self._scoring, lambda: self._scoring.settings)
         self._ndjson_bulk = NdjsonBulk(self._scoring, lambda: self._scoring.settings)
+        self._labels = LabelIntake(self._take_labels, lambda: self._scoring.settings, LabelMetrics().taken)
         self.loop: asyncio.AbstractEventLoop | None = None
         """The event loop that the ingress lives in, once it is configured."""
         self._uptime = Uptime()
@@ -103,6 +108,10 @@ class Ingress:
     async def _decide(self, batch: TransactionBatch, include_features: bool) -> Decisions:
         decisions: Decisions = await self._decide_batch.remote(batch, include_features)
         return decisions
+
+    async def _take_labels(self, labels: LabelBatch) -> list[LabelOutcome]:
+        outcomes: list[LabelOutcome] = await self._features.take_labels.remote(labels)
+        return outcomes
 
     async def _statuses(self) -> dict[str, Status]:
         own = self._uptime.status(True, "answers", self._settings.problem)
@@ -159,6 +168,20 @@ class Ingress:
                 return await self._respond(request, self._arrow_bulk.answer, settings.max_arrow_bytes)
             # Clients send JSON under any name, or none.
             return await self._respond(request, self._json_bulk.answer, settings.max_body_bytes)
+
+        @api.post(
+            "/labels",
+            summary="Say what became known of transactions",
+            description=LABEL_WORDS,
+            responses={
+                200: {"model": LabelResult | LabelsResponse, "content": LABEL_ANSWERS},
+                409: {"model": ErrorResponse, "description": "Another label contradicts merchant or day."},
+                **_ERRORS,
+            },
+            openapi_extra={"requestBody": label_body()},
+        )
+        async def labels(request: Request) -> Response:
+            return await self._respond(request, self._labels.answer, self._scoring.settings.max_body_bytes)
 
         @api.get("/health", summary="Liveness of this replica", responses=_example({"status": "alive"}))
         async def health() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Metrics of the micro-batcher and of the links, in Ray's registry: on the dashboard, and for Prometheus."""
+"""Metrics of micro-batcher, labels and links, in Ray's registry: on the dashboard, and for Prometheus."""
 
 from ray.util.metrics import Counter, Gauge, Histogram
 
@@ -49,6 +49,21 @@ class BatchMetrics:
     def dropped(self, why: str, weight: int) -> None:
         """So many transactions are not computed."""
         self._dropped.inc(weight, {"why": why})
+
+
+class LabelMetrics:
+    """Counts labels by what became of them."""
+
+    def __init__(self) -> None:
+        self._labels = Counter(
+            "tollgate_labels",
+            "Labels by outcome (new, repeated, corrected, superseded, conflict) and source.",
+            ("outcome", "source"),
+        )
+
+    def taken(self, outcome: str, source: str, count: int) -> None:
+        """So many labels of a source had this outcome."""
+        self._labels.inc(count, {"outcome": outcome, "source": source})
 
 
 class LinkMetrics:

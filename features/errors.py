@@ -2,6 +2,8 @@
 
 TollgateError
 +-- InvalidTransaction     a transaction that the contract at the door does not admit; names the field
++-- InvalidLabel           a label that the contract at the door does not admit; names the field
++-- LabelConflict          a label that contradicts an earlier one on merchant or day of its transaction
 +-- InvalidStream          a body that is no Arrow stream that can be read here, or one with too much in it
 +-- InvalidHistory         a history file or column mapping that cannot be read; names the column
 +-- InvalidRule            a policy rule that does not parse or names an unknown column
@@ -32,6 +34,22 @@ class InvalidTransaction(TollgateError):
 
     def __str__(self) -> str:
         return f"{self.field}: {self.message}"
+
+
+class InvalidLabel(TollgateError):
+    """A label breaks the contract; ``field`` names where, the message what was expected."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(field, message)
+        self.field = field
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+
+class LabelConflict(TollgateError):
+    """An earlier label of the same transaction names another merchant or another day; nothing was changed."""
 
 
 class InvalidStream(TollgateError):

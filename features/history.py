@@ -12,6 +12,15 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from features.transaction import NO_PLACE, Int64s, TransactionBatch
 
+KNOWN_LABELS: Final = pa.list_(
+    pa.struct(
+        [
+            pa.field("known_at", pa.timestamp("ms", tz="UTC"), nullable=False),
+            pa.field("is_fraud", pa.int8(), nullable=False),
+        ]
+    )
+)
+
 HISTORY_SCHEMA: Final = pa.schema(
     [
         pa.field("transaction_id", pa.string(), nullable=False),
@@ -29,10 +38,17 @@ HISTORY_SCHEMA: Final = pa.schema(
         pa.field("is_fraud", pa.int8()),
         pa.field("fraud_pattern", pa.string()),
         pa.field("arrival", pa.int64()),
+        pa.field("known_labels", KNOWN_LABELS),
     ]
 )
 """``is_fraud`` null: no label. ``fraud_pattern``: known for simulated data alone, never a feature.
-``arrival``: sequence number in which rows reached the scorer; null throughout: they came in event-time order."""
+``arrival``: sequence number in which rows reached the scorer; null throughout: they came in event-time order.
+``known_labels``: every verdict with the time at which it became known (docs/adr/0009-labels.md). Null: not
+recorded, so ``is_fraud`` counts as known ``LABEL_DELAY_MS`` after the event; empty: no label ever came.
+``is_fraud`` stays the truth that a model learns."""
+
+ADDED_LATER: Final = frozenset({"known_labels"})
+"""Columns that a history written by an earlier release lacks; they read as null."""
 
 
 def history_to_batch(table: pa.Table) -> TransactionBatch:

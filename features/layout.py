@@ -28,19 +28,35 @@ EVENT: Final = np.dtype(
 RECENT: Final = np.dtype([("event_time_ms", "<i8"), ("amount_minor", "<i8"), ("hash", "<u8")])
 """One remembered arrival of a merchant: the first 24 bytes of an event."""
 
+FRAUD_TILE: Final = np.dtype([("tile", "<u4"), ("count", "<u4")])
+"""One tile of a merchant's frauds: its day, and how many transactions of it are labelled fraud. 8 bytes."""
+
+CHANGE: Final = np.dtype([("known_ms", "<i8"), ("tile", "<u4"), ("change", "<i4")])
+"""One change of a merchant's frauds: when its label became known, day of the transaction, +1 or -1. 16 bytes."""
+
+RECENT_CHANGES: Final = 24
+"""Newest changes of its frauds that a merchant remembers one by one: with them the record fills 3 KB."""
+
+LABEL: Final = np.dtype([("event_time_ms", "<i8"), ("known_ms", "<i8"), ("is_fraud", "u1")])
+"""One label on its way to the store: 17 bytes."""
+
+LAYOUT_VERSION: Final = 2
+"""Part of every key: raise it when what a key holds changes."""
+
 TILE: Final = np.dtype([("tile", "<u4"), ("count", "<u4"), ("amount_minor", "<i8")])
 """One tile of a merchant: its index (event time // tile size), and what fell into it. 16 bytes."""
-
-_LEVELS: Final = (*VELOCITY_LEVELS, FRAUD_LEVEL)
 
 MERCHANT: Final = np.dtype(
     [
         ("arrivals", "<i8"),
         ("recent", RECENT, (RECENT_EVENTS,)),
-        *((level.name, TILE, (level.tiles,)) for level in _LEVELS),
+        *((level.name, TILE, (level.tiles,)) for level in VELOCITY_LEVELS),
+        (FRAUD_LEVEL.name, FRAUD_TILE, (FRAUD_LEVEL.tiles,)),
+        ("changes", "<i8"),
+        ("recent_changes", CHANGE, (RECENT_CHANGES,)),
     ]
 )
-"""The state of a merchant, however busy: a ring of recent arrivals and a ring of tiles a level."""
+"""The state of a merchant, however busy: rings of recent arrivals, of tiles a level, of changes of its frauds."""
 
 LOG_TTL_S: Final = (LOG_RETENTION_MS + 2 * DAY_MS) // 1000
 """Life of a silent log, in seconds: when it ends, all its events are past retention (a day for the refresh
@@ -72,6 +88,11 @@ def lua_prelude() -> str:
         "RECENT_EVENTS": RECENT_EVENTS,
         "RECENT_BYTES": RECENT.itemsize,
         "TILE_BYTES": TILE.itemsize,
+        "FRAUD_TILE_BYTES": FRAUD_TILE.itemsize,
+        "CHANGES_AT": _offset("changes"),
+        "CHANGE_BYTES": CHANGE.itemsize,
+        "RECENT_CHANGES": RECENT_CHANGES,
+        "LABEL_BYTES": 13,
         "FRAUD_LEVEL": _level(FRAUD_LEVEL),
         "VELOCITY_LEVELS": "{" + ", ".join(_level(level) for level in VELOCITY_LEVELS) + "}",
         "EMPTY_MERCHANT": rf"string.rep('\0', {MERCHANT.itemsize})",

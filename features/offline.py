@@ -28,6 +28,7 @@ from features.entity_events import EntityEvents, cumulative
 from features.errors import InvalidHistory
 from features.formulas import Matrix, feature_matrix
 from features.history import coordinates_udeg
+from features.known_labels import is_recorded, label_changes, recorded_frauds
 from features.late_arrivals import late_log_columns, late_merchant_columns
 from features.transaction import NO_PLACE, Int64s
 
@@ -91,14 +92,17 @@ def device_columns(history: pa.Table) -> dict[str, Int64s]:
 
 
 def merchant_columns(history: pa.Table) -> dict[str, Int64s]:
-    """Return ``MERCHANT_COLUMNS`` of a table that holds every earlier row of its merchants."""
-    return aggregate_merchants(
-        _codes(history, "merchant_id"),
-        _event_time_ms(history),
-        _amount_minor(history),
-        pc.fill_null(history.column("is_fraud"), 0).to_numpy().astype(np.int64),
-        _arrival(history),
-    )
+    """Return ``MERCHANT_COLUMNS`` of a table that holds every earlier row of its merchants.
+
+    Labels whose time of knowing is recorded count from then on; the others after the label delay.
+    """
+    codes, time = _codes(history, "merchant_id"), _event_time_ms(history)
+    is_fraud = pc.fill_null(history.column("is_fraud"), 0).to_numpy().astype(np.int64)
+    unrecorded = np.where(is_recorded(history), 0, is_fraud)
+    columns = aggregate_merchants(codes, time, _amount_minor(history), unrecorded, _arrival(history))
+    for name, frauds in recorded_frauds(codes, time, label_changes(history)).items():
+        columns[name] += frauds
+    return columns
 
 
 def aggregate_logs(
@@ -144,7 +148,8 @@ def aggregate_merchants(
     Args:
         codes: (n,) the merchant of each row as an integer; -1 for none.
         event_time_ms, amount_minor: (n,).
-        is_fraud: (n,) 1 for a fraud, 0 for no fraud or no label.
+        is_fraud: (n,) 1 for a fraud whose label is known after the label delay, and not before the row arrived; 0
+            for no fraud, no label, or one that :mod:`features.known_labels` counts.
         arrival: (n,) sequence numbers; None: the rows arrived by event time, ties in row order.
     """
     values = {"time": event_time_ms, "amount": amount_minor, "fraud": is_fraud}

@@ -6,10 +6,10 @@ blocks (backfill, replay, tests), :class:`AsyncOnlineStore` serves.
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,8 @@ from redis.retry import Retry
 from features.definitions import fingerprint
 from features.errors import OnlineStoreUnavailable
 from features.formulas import OWN_COLUMNS
-from features.layout import EVENT, lua_prelude
+from features.label import LabelBatch, LabelOutcome
+from features.layout import EVENT, LABEL, LAYOUT_VERSION, lua_prelude
 from features.transaction import Int64s, TransactionBatch, transaction_hashes
 from features.windows import aggregates
 
@@ -32,8 +33,8 @@ _REFUSED: Final = (redis.exceptions.RedisError, OSError)
 
 
 def key_prefix() -> bytes:
-    """Return what every key of these definitions begins with, so that two definitions never share state."""
-    return b"tg:" + fingerprint()[:8].encode() + b":"
+    """Return what every key begins with, so that two definitions, or two layouts, never share state."""
+    return b"tg:%s.%d:" % (fingerprint()[:8].encode(), LAYOUT_VERSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,18 @@ def own_columns(batch: TransactionBatch) -> dict[str, Int64s]:
     return {name: getattr(batch, name).astype(np.int64) for name in OWN_COLUMNS}
 
 
+def encode_labels(labels: LabelBatch, prefix: bytes) -> tuple[list[bytes], list[bytes]]:
+    """Return the keys and the arguments of the script call for labels."""
+    records = np.empty(len(labels), LABEL)
+    records["event_time_ms"] = labels.event_time_ms
+    records["known_ms"] = labels.known_ms
+    records["is_fraud"] = labels.is_fraud
+    keys = [b""] * (2 * len(labels))
+    keys[0::2] = [b"" if i is None else prefix + b"m:" + i.encode() for i in labels.merchant_id]
+    keys[1::2] = [prefix + b"l:" + i.encode() for i in labels.transaction_id]
+    return keys, [record.tobytes() for record in records]
+
+
 def script(name: str) -> str:
     """Return the text of a script with its constants in front."""
     return lua_prelude() + files("features").joinpath(name).read_text("utf-8")
@@ -113,25 +126,16 @@ class OnlineStore:
         request = encode(batch, self._prefix)
         self._call(self._observe, request.keys, [b"0", *request.records])
 
-    def apply_fraud_labels(
-        self, merchant_ids: Sequence[str], event_time_ms: Int64s, transaction_ids: Sequence[str]
-    ) -> int:
-        """Count fraud labels that have become known; return how many were new.
-
-        Args:
-            event_time_ms: (n,) of the labelled transactions, not of the labels.
+    def take_labels(self, labels: LabelBatch) -> list[LabelOutcome]:
+        """Take labels in their order, at most ``LABELS_A_CALL``; return what became of each.
 
         Raises:
-            OnlineStoreUnavailable: the store did not answer; applying the labels again is safe.
+            OnlineStoreUnavailable: the store did not answer; taking the same labels again is safe.
         """
-        if not len(transaction_ids):
-            return 0
-        keys = []
-        for merchant, transaction in zip(merchant_ids, transaction_ids, strict=True):
-            keys.append(self._prefix + b"m:" + merchant.encode())
-            keys.append(self._prefix + b"l:" + transaction.encode())
-        times = [str(int(t)).encode() for t in event_time_ms]
-        return cast(int, self._call(self._label, keys, times))
+        if not len(labels):
+            return []
+        keys, records = encode_labels(labels, self._prefix)
+        return [LabelOutcome(outcome) for outcome in self._call(self._label, keys, records)]
 
     def entities(self) -> int:
         """Return how many keys of these definitions the store holds."""
@@ -170,6 +174,7 @@ class AsyncOnlineStore:
         )
         self._prefix = key_prefix()
         self._observe = self._client.register_script(script("online.lua"))
+        self._label = self._client.register_script(script("labels.lua"))
 
     async def observe(self, batch: TransactionBatch) -> dict[str, Int64s]:
         """Return the columns of the batch as of each transaction, then count the batch.
@@ -180,6 +185,17 @@ class AsyncOnlineStore:
         request = encode(batch, self._prefix)
         reply = await self._bounded(self._observe(keys=request.keys, args=[b"1", *request.records]))
         return decode(batch, request, reply)
+
+    async def take_labels(self, labels: LabelBatch) -> list[LabelOutcome]:
+        """Take labels in their order, at most ``LABELS_A_CALL``; return what became of each.
+
+        Raises:
+            OnlineStoreUnavailable: as :meth:`OnlineStore.take_labels`.
+        """
+        if not len(labels):
+            return []
+        keys, records = encode_labels(labels, self._prefix)
+        return [LabelOutcome(outcome) for outcome in await self._bounded(self._label(keys=keys, args=records))]
 
     async def ping(self) -> None:
         """Return when the store answers.

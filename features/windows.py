@@ -164,7 +164,7 @@ def merchant_aggregates(
     first = (known_until_ms - _RISK_LENGTHS_MS) // _DAYS.tile_ms
     last = known_until_ms // _DAYS.tile_ms - 1
     counts, _ = _tiles(merchants, _DAYS, first, last, later)
-    frauds, _ = _tiles(merchants, FRAUD_LEVEL, first, last, None)
+    frauds = _frauds(merchants, first, last, event_time_ms)
     for i, window in enumerate(RISK_WINDOWS):
         columns[f"merchant_delayed_count_{window.name}"] = counts[i]
         columns[f"merchant_delayed_frauds_{window.name}"] = frauds[i]
@@ -196,19 +196,48 @@ def _tiles(
     ``later`` (n, RECENT_EVENTS) are the arrivals to take out again.
     """
     tiles = merchants[level.name]
-    index = tiles["tile"].astype(np.int64)
-    oldest = index.max(axis=1) - level.tiles + 1
-    bounds = np.maximum(first, oldest)[:, :, None], last[:, None]
-    chosen = (index >= bounds[0]) & (index <= bounds[1])
+    index, bounds = _kept(tiles, level, first, last)
+    chosen = _within(index, bounds)
     counts = np.einsum("wnt,nt->wn", chosen, tiles["count"].astype(np.int64))
     amounts = np.einsum("wnt,nt->wn", chosen, tiles["amount_minor"])
     if later is not None:
         recent = merchants["recent"]
         index = recent["event_time_ms"] // level.tile_ms
-        chosen = later & (index >= bounds[0]) & (index <= bounds[1])
+        chosen = later & _within(index, bounds)
         counts -= chosen.sum(axis=2)
         amounts -= np.einsum("wnt,nt->wn", chosen, recent["amount_minor"])
     return counts, amounts
+
+
+def _frauds(merchants: Records, first: Int64s, last: Int64s, event_time_ms: Int64s) -> Int64s:
+    """Return the frauds (windows, n) of the days ``first`` (windows, n) to ``last`` (n,).
+
+    Labels known at or after a transaction are in the tiles when it arrives late or again; they are taken out.
+    """
+    tiles = merchants[FRAUD_LEVEL.name]
+    index, bounds = _kept(tiles, FRAUD_LEVEL, first, last)
+    counts: Int64s = np.einsum("wnt,nt->wn", _within(index, bounds), tiles["count"].astype(np.int64))
+    changes = merchants["recent_changes"]
+    later = changes["known_ms"] >= event_time_ms[:, None]  # An empty place says 0.
+    if later.any():
+        chosen = later & _within(changes["tile"].astype(np.int64), bounds)
+        counts -= np.einsum("wnt,nt->wn", chosen, changes["change"].astype(np.int64))
+    return counts
+
+
+_Bounds = tuple[Int64s, Int64s]
+
+
+def _kept(tiles: Records, level: TileLevel, first: Int64s, last: Int64s) -> tuple[Int64s, _Bounds]:
+    """Return the indices (n, tiles) of a level, and the bounds of what is read without what it has outrun."""
+    index = tiles["tile"].astype(np.int64)
+    oldest = index.max(axis=1) - level.tiles + 1
+    return index, (np.maximum(first, oldest)[:, :, None], last[:, None])
+
+
+def _within(index: Int64s, bounds: _Bounds) -> Bools:
+    inside: Bools = (index >= bounds[0]) & (index <= bounds[1])
+    return inside
 
 
 def aggregates(reply: list[bytes], event_time_ms: Int64s, hashes: npt.NDArray[np.uint64]) -> dict[str, Int64s]:

@@ -6,7 +6,7 @@ Running it twice counts nothing twice, because of three things in the store:
   written after each batch, and lives as long as a silent event log does (``LOG_TTL_S``, 34 days);
 * the event log of each customer: of a batch that was counted before its mark was written, and of what the live
   service counted, a transaction that its customer's log still holds (32 days, 4,096 events) is not counted again;
-* one key a label: a label is counted once.
+* one key a labelled transaction, with the verdict that stands: a label is counted once.
 
 The limit: a transaction older than that which came into the store *without* a backfill (live, or by the
 backfill of a history with another first row) is counted again at its merchant. Then clear, and load anew.
@@ -20,7 +20,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import redis
 import redis.exceptions
@@ -36,7 +35,6 @@ from training.progress import progress_bar
 
 BATCH_ROWS: Final = 512
 """Rows a script call: it keeps the store from its other clients for some 5 ms."""
-LABEL_BATCH: Final = 512
 TIMEOUT_S: Final = 30.0
 """Bound on connecting and on each answer: a store that loads its append-only file may take its time."""
 
@@ -122,7 +120,7 @@ def load(
     mark = BackfillMark(client, arrivals)
     at = mark.resume(table)
     append(store, table.slice(at), mark, show_progress=show_progress)
-    labels = apply_labels(store, labels_known(table, until))
+    labels = labels_known(table, until).apply(store)
     return BackfillReport(until, len(table) - at, oldest, at, labels, 0, time.perf_counter() - began)
 
 
@@ -185,9 +183,3 @@ def labels_known(table: pa.Table, until: datetime) -> FraudLabels:
     """Return the fraud labels of a table that are known at ``until``."""
     labels = FraudLabels.of(table)
     return labels.take(labels.known_ms <= milliseconds(until))
-
-
-def apply_labels(store: OnlineStore, labels: FraudLabels) -> int:
-    """Count labels in the store, in the order in which they became known; return how many were new."""
-    parts = np.split(np.arange(len(labels)), range(LABEL_BATCH, len(labels), LABEL_BATCH))
-    return sum(labels.take(part).apply(store) for part in parts)

@@ -1,7 +1,7 @@
 """The fraud labels of a history, in the order in which they become known."""
 
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -9,62 +9,82 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from features.definitions import LABEL_DELAY_MS
+from features.known_labels import is_recorded, label_changes
+from features.label import LABELS_A_CALL, LabelBatch, LabelOutcome
 from features.online import OnlineStore
 from features.transaction import Int64s
+
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FraudLabels:
-    """m labels of frauds at merchants, by the time at which they become known.
+    """m labels at merchants that make their transactions a fraud, or no longer one, by time of knowing.
 
     Attributes:
         row: (m,) the labelled row of the table that they were taken from.
         event_time_ms: (m,) of the labelled transactions.
+        known_ms: (m,) when each label becomes known.
+        is_fraud: (m,) the verdicts.
+        is_recorded: (m,) whether the history says when; where it does not, the label delay does.
         merchant_id, transaction_id: m ids.
     """
 
     row: Int64s
     event_time_ms: Int64s
-    merchant_id: list[str]
+    known_ms: Int64s
+    is_fraud: Bools
+    is_recorded: Bools
+    merchant_id: list[str | None]
     transaction_id: list[str]
 
     @classmethod
     def of(cls, table: pa.Table) -> Self:
-        """Return the labels of the frauds in a history table. Without a merchant a label counts nowhere."""
-        is_fraud = pc.fill_null(pc.equal(table.column("is_fraud"), 1), False)
-        rows = np.flatnonzero(pc.and_(is_fraud, pc.is_valid(table.column("merchant_id"))).to_numpy())
-        time: Int64s = table.column("event_time").cast(pa.int64()).to_numpy()[rows]
-        order = np.argsort(time, kind="stable")
-        frauds = table.take(rows[order])
-        return cls(
-            rows[order],
-            time[order],
-            frauds.column("merchant_id").to_pylist(),
-            frauds.column("transaction_id").to_pylist(),
+        """Return the labels of a history table. Without a merchant a label counts nowhere, and is left out."""
+        time: Int64s = table.column("event_time").cast(pa.int64()).to_numpy()
+        has_merchant = table.column("merchant_id").is_valid().to_numpy()
+        is_fraud = pc.fill_null(pc.equal(table.column("is_fraud"), 1), False).to_numpy()
+        delayed = np.flatnonzero(is_fraud & has_merchant & ~is_recorded(table))
+        changes = label_changes(table)
+        changed = has_merchant[changes.row]
+        rows = np.concatenate([delayed, changes.row[changed]])
+        known_ms = np.concatenate([time[delayed] + LABEL_DELAY_MS, changes.known_ms[changed]])
+        verdict = np.concatenate([np.ones(len(delayed), np.int64), changes.change[changed]]) > 0
+        labelled = table.select(["merchant_id", "transaction_id"]).take(rows)
+        whole = cls(
+            rows,
+            time[rows],
+            known_ms,
+            verdict,
+            np.arange(len(rows)) >= len(delayed),
+            labelled.column("merchant_id").to_pylist(),
+            labelled.column("transaction_id").to_pylist(),
         )
+        return whole.take(np.argsort(known_ms, kind="stable"))
 
     def __len__(self) -> int:
         return len(self.row)
 
-    @property
-    def known_ms(self) -> Int64s:
-        """When each label becomes known, (m,) milliseconds since the epoch."""
-        return self.event_time_ms + LABEL_DELAY_MS
-
-    def take(self, chosen: Int64s | npt.NDArray[np.bool_]) -> "FraudLabels":
+    def take(self, chosen: Int64s | Bools) -> Self:
         """Return the chosen labels: a mask (m,), or indices in the order wanted."""
         index = np.arange(len(self))[chosen]
-        return FraudLabels(
-            self.row[index],
-            self.event_time_ms[index],
-            [self.merchant_id[i] for i in index],
-            [self.transaction_id[i] for i in index],
-        )
+        columns: dict[str, Any] = {}
+        for field in fields(self):
+            column = getattr(self, field.name)
+            columns[field.name] = column[index] if isinstance(column, np.ndarray) else [column[i] for i in index]
+        return type(self)(**columns)
 
     def apply(self, store: OnlineStore) -> int:
-        """Count the labels in the store; return how many it did not know yet.
+        """Give the labels to the store; return how many changed a verdict that stood there.
 
         Raises:
             OnlineStoreUnavailable: the store did not answer; applying them again is safe.
         """
-        return store.apply_fraud_labels(self.merchant_id, self.event_time_ms, self.transaction_id)
+        changed = 0
+        for at in range(0, len(self), LABELS_A_CALL):
+            outcomes = store.take_labels(self.take(np.arange(at, min(at + LABELS_A_CALL, len(self))))._batch())
+            changed += sum(outcome in (LabelOutcome.NEW, LabelOutcome.CORRECTED) for outcome in outcomes)
+        return changed
+
+    def _batch(self) -> LabelBatch:
+        return LabelBatch(self.transaction_id, self.merchant_id, self.event_time_ms, self.known_ms, self.is_fraud)

@@ -19,7 +19,7 @@ import pyarrow.dataset as ds  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from features.errors import InvalidHistory
-from features.history import HISTORY_SCHEMA
+from features.history import ADDED_LATER, HISTORY_SCHEMA
 
 REJECTED: Final = "_rejected"
 DAY_MS: Final = 86_400_000
@@ -82,7 +82,8 @@ def read_history(path: Path) -> ds.Dataset:
     """Return the history at ``path`` as a dataset: the columns of ``HISTORY_SCHEMA`` and ``day`` (YYYY-MM-DD).
 
     Its fragments are in order of day, so ``to_table`` returns rows sorted by event time. A filter on ``day`` opens
-    the files of these days alone. Columns that the schema does not know are left out.
+    the files of these days alone. Columns that the schema does not know are left out; those of ``ADDED_LATER``
+    that a file lacks are null.
 
     Raises:
         InvalidHistory: the folder or a day is missing, or a file has another schema; names file and column.
@@ -171,6 +172,8 @@ def _check_schema(file: Path) -> None:
     advice = "write it with `tollgate ingest --mapping tollgate`"
     for wanted in HISTORY_SCHEMA:
         if wanted.name not in schema.names:
+            if wanted.name in ADDED_LATER:
+                continue
             raise InvalidHistory(f"{file} lacks the column {wanted.name}; {advice}")
         found = schema.field(wanted.name)
         if found.type != wanted.type:

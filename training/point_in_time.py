@@ -16,7 +16,6 @@ import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 import pyarrow.dataset as ds  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import ray.data
 from ray.data.context import ShuffleStrategy
 
@@ -24,6 +23,7 @@ from features.definitions import AGGREGATE_COLUMNS, FEATURE_NAMES
 from features.entity_events import REACH_MS
 from features.errors import InvalidHistory
 from features.formulas import feature_matrix
+from features.history import HISTORY_SCHEMA
 from features.offline import check_arrival, customer_columns, device_columns, merchant_columns, own_columns
 from features.transaction import Int64s
 from training.history_files import read_history
@@ -31,7 +31,7 @@ from training.history_files import read_history
 ID_COLUMNS: Final = ("transaction_id", "event_time", "customer_id", "is_fraud", "fraud_pattern")
 """What is returned beside the features."""
 
-_READ: Final = (*ID_COLUMNS, "merchant_id", "device_id", "amount_minor", "lat", "long", "arrival")
+_READ: Final = (*ID_COLUMNS, "merchant_id", "device_id", "amount_minor", "lat", "long", "arrival", "known_labels")
 _ROWS_PER_PARTITION: Final = 200_000
 """About 60 MB of rows with all their aggregates; Ray Data spends about a tenth of a second on a partition."""
 
@@ -126,7 +126,9 @@ def _read_files(files: pa.Table) -> pa.Table:
     """Return the rows of some files with their ``position`` in the history, which orders ties."""
     tables = []
     for file in files.to_pylist():
-        table = pq.read_table(file["path"], columns=list(_READ), partitioning=None)
+        # Through a dataset, which fills a column that an older file lacks with nulls.
+        source = ds.dataset(file["path"], format="parquet", schema=HISTORY_SCHEMA)
+        table = source.to_table(columns=list(_READ))
         positions = np.arange(file["position"], file["position"] + len(table))
         tables.append(table.append_column("position", pa.array(positions)))
     return pa.concat_tables(tables)

@@ -181,13 +181,15 @@ class _Slice:
     def _labels_due(self, since: datetime) -> tuple[FraudLabels, Int64s]:
         """Return the labels that were not known at ``since``, and the row (m,) before which each is applied.
 
-        That is the first row at or after the moment at which it becomes known, and never the labelled row
-        itself, which may arrive late.
+        That is the first row at or after the moment at which it becomes known. The labelled row itself may
+        arrive later: a recorded label goes before it, one that the label delay stands for after it.
         """
         labels = FraudLabels.of(self.known)
-        labels = labels.take(labels.known_ms > milliseconds(since))
+        # The backfill applied those that were known, of the rows that it loaded.
+        labels = labels.take((labels.known_ms > milliseconds(since)) | (labels.row >= self.first))
         clock = np.maximum.accumulate(self.table.column("event_time").cast(pa.int64()).to_numpy())
-        due = np.maximum(np.searchsorted(clock, labels.known_ms), labels.row - self.first + 1)
+        due = np.searchsorted(clock, labels.known_ms)
+        due = np.where(labels.is_recorded, due, np.maximum(due, labels.row - self.first + 1))
         order = np.argsort(due, kind="stable")
         return labels.take(order), due[order]
 

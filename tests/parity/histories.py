@@ -1,6 +1,7 @@
 """Random histories that are dense in edge cases, and their translation for each evaluator."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -20,6 +21,11 @@ _TIMES_OF_DAY: Final = (
     *(0, 1, 4 * MINUTE, 5 * MINUTE, 10 * MINUTE, 55 * MINUTE, HOUR - 1, HOUR, HOUR + 1, 65 * MINUTE, 2 * HOUR),
     *(80 * MINUTE, 6 * HOUR, 18 * HOUR, 22 * HOUR, 23 * HOUR, DAY - 1),
 )
+_DELAYS: Final = (
+    *(0, -HOUR, HOUR, DAY, 6 * DAY, 7 * DAY - 1, 7 * DAY, 7 * DAY + 1, 8 * DAY - 1, 8 * DAY, 8 * DAY + 1, 9 * DAY),
+    *(10 * DAY, 14 * DAY, 21 * DAY, 30 * DAY, 37 * DAY, 38 * DAY, 39 * DAY, 60 * DAY),
+)
+"""From a transaction to its label: early, on time to the millisecond, late, and too late for any window."""
 _PLACES: Final = (
     None,
     None,
@@ -77,9 +83,35 @@ def history_table(events: Sequence[Event], arrival: Sequence[int] | None = None)
         "long": [None if e.place is None else e.place[1] / 1e6 for e in events],
         "is_fraud": [int(e.fraud) for e in events],
         "arrival": nothing if arrival is None else list(arrival),
+        "known_labels": [known_labels(e) for e in events],
     }
     arrays = [pa.array(columns.get(field.name, nothing), field.type) for field in HISTORY_SCHEMA]
     return pa.table(arrays, schema=HISTORY_SCHEMA)
+
+
+def known_labels(event: Event) -> list[dict[str, object]] | None:
+    """Return the labels of an event as a cell of the history."""
+    if event.labels is None:
+        return None
+    return [{"known_at": known, "is_fraud": int(fraud)} for known, fraud in event.labels]
+
+
+@st.composite
+def labelled_histories(draw: st.DrawFn, days: Sequence[int] = range(46), max_size: int = 12) -> list[Event]:
+    """Return events of which most have up to two labels: early, late, corrected, repeated, none at all."""
+    events = draw(histories(time=times(days), max_size=max_size))
+    label = st.tuples(st.sampled_from(_DELAYS), st.booleans())
+    recorded = st.one_of(st.none(), st.lists(label, max_size=2))
+    return [_labelled(event, draw(recorded)) for event in events]
+
+
+def _labelled(event: Event, labels: Sequence[tuple[int, bool]] | None) -> Event:
+    """Return an event with labels known so many milliseconds after it; without them it is as it was."""
+    if labels is None:
+        return event
+    return replace(
+        event, labels=tuple(sorted(((event.time + d, f) for d, f in labels), key=lambda label: label[0]))
+    )
 
 
 def oracle_matrix(arrivals: Sequence[Event]) -> Matrix:

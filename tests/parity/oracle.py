@@ -16,7 +16,11 @@ EARTH_RADIUS_M = 6_371_008.8
 
 @dataclass(frozen=True)
 class Event:
-    """One transaction: time in milliseconds, amount in cents, place in micro-degrees (lat, long) or None."""
+    """One transaction: time in milliseconds, amount in cents, place in micro-degrees (lat, long) or None.
+
+    ``labels`` are the verdicts that became known: (when in milliseconds, is it a fraud). None: not recorded when,
+    so ``fraud`` is known when the label delay is over.
+    """
 
     id: str
     time: int
@@ -26,6 +30,7 @@ class Event:
     device: str | None = None
     place: tuple[int, int] | None = None
     fraud: bool = False
+    labels: tuple[tuple[int, bool], ...] | None = None
 
 
 def oracle_features(arrivals: Sequence[Event], index: int) -> dict[str, float]:
@@ -67,13 +72,22 @@ def oracle_features(arrivals: Sequence[Event], index: int) -> dict[str, float]:
     features["merchant_amount_ratio_30d"] = ratio(x, month)
     features["merchant_has_history"] = bool(month)
     newest_day = max((e.time // DAY for e in shop), default=0)
+    head = (x.time - 7 * DAY) // DAY
     for name, days in (("1d", 1), ("7d", 7), ("30d", 30)):
-        known = [e for e in shop if (x.time - 7 * DAY) // DAY - days <= e.time // DAY < (x.time - 7 * DAY) // DAY]
-        counted = [e for e in known if e.time // DAY > newest_day - 48]
-        frauds = sum(e.fraud for e in known)
+        counted = [e for e in shop if head - days <= e.time // DAY < head and e.time // DAY > newest_day - 48]
+        inside = [e for e in arrivals if e.merchant == x.merchant and head - days <= e.time // DAY < head]
+        frauds = sum(known_as_fraud(e, x, e in before) for e in inside if x.merchant is not None)
         features[f"merchant_fraud_rate_{name}"] = frauds / len(counted) if counted else 0
     features["merchant_fraud_count_30d"] = frauds
     return features
+
+
+def known_as_fraud(e: Event, x: Event, arrived: bool) -> bool:
+    """Return what the last label known before x says; a recorded one may be known before its own transaction."""
+    if e.labels is None:
+        return e.fraud and arrived
+    verdicts = [fraud for known, fraud in sorted(e.labels, key=lambda label: label[0]) if known < x.time]
+    return verdicts[-1:] == [True]
 
 
 def log(arrived: list[Event], x: Event) -> list[Event]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from features.definitions import AGGREGATE_COLUMNS, LABEL_DELAY_MS, LOG_EVENTS, RECENT_EVENTS
 from features.formulas import OWN_COLUMNS, feature_matrix
 from features.history import history_to_batch
+from features.label import LabelBatch, LabelOutcome
 from features.offline import offline_columns
 from features.online import OnlineStore
 from features.transaction import Int64s
@@ -150,26 +151,37 @@ def assert_equal(seen: Columns, arrivals: Sequence[Event]) -> None:
 
 
 def replay(store: OnlineStore, arrivals: Sequence[Event], sizes: list[int]) -> Columns:
-    """Return what an emptied store says of each event; labels become known as the clock passes their delay."""
+    """Return what an emptied store says of each event; labels become known as the clock passes their time."""
     store.clear()
     clock, seen = 0, []
-    unlabelled: list[Event] = []
+    pending = [(known, event, fraud) for event in arrivals for known, fraud in event.labels or ()]
     for batch in batches(arrivals, sizes):
         clock = max(clock, *(event.time for event in batch))
-        due = [event for event in unlabelled if event.time + LABEL_DELAY_MS <= clock]
-        assert label(store, due) == len(due)
-        assert label(store, due) == 0
+        due = sorted((label for label in pending if label[0] < clock), key=lambda label: label[0])
+        outcomes = give(store, due)
+        assert set(outcomes) <= {LabelOutcome.NEW, LabelOutcome.REPEATED, LabelOutcome.CORRECTED}
+        if outcomes[-1:]:
+            assert give(store, due[-1:]) == [LabelOutcome.REPEATED]
         seen.append(observe(store, [batch]))
-        unlabelled = [event for event in unlabelled if event not in due]
-        unlabelled += [event for event in batch if event.fraud and event.merchant is not None]
+        pending = [label for label in pending if label[0] >= clock]
+        # Where the time of knowing is not recorded, the label comes with its delay, and after its transaction.
+        pending += [
+            (event.time + LABEL_DELAY_MS, event, True) for event in batch if event.fraud and event.labels is None
+        ]
     return joined(seen)
 
 
-def label(store: OnlineStore, frauds: Sequence[Event]) -> int:
-    """Return how many of the labels the store did not know yet."""
-    event_time_ms = np.array([event.time for event in frauds], np.int64)
-    merchants = [event.merchant or "" for event in frauds]
-    return store.apply_fraud_labels(merchants, event_time_ms, [event.id for event in frauds])
+def give(store: OnlineStore, labels: Sequence[tuple[int, Event, bool]]) -> list[LabelOutcome]:
+    """Return what the store made of labels: when known, of which event, fraud or not."""
+    return store.take_labels(
+        LabelBatch(
+            [event.id for _, event, _ in labels],
+            [event.merchant for _, event, _ in labels],
+            np.array([event.time for _, event, _ in labels], np.int64),
+            np.array([known for known, _, _ in labels], np.int64),
+            np.array([fraud for _, _, fraud in labels], np.bool_),
+        )
+    )
 
 
 def batches(arrivals: Sequence[Event], sizes: list[int]) -> Iterator[list[Event]]:
@@ -177,7 +189,7 @@ def batches(arrivals: Sequence[Event], sizes: list[int]) -> Iterator[list[Event]
     turns, size = cycle(sizes[1:] + sizes[:1]), sizes[0]
     batch: list[Event] = []
     for event in arrivals:
-        known = any(e.fraud and e.time + LABEL_DELAY_MS <= event.time for e in batch)
+        known = any(e.fraud and e.labels is None and e.time + LABEL_DELAY_MS <= event.time for e in batch)
         if batch and (known or len(batch) == size):
             yield batch
             batch, size = [], next(turns)

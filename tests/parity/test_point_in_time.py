@@ -24,7 +24,7 @@ START = datetime.fromtimestamp(MONDAY / 1000, UTC)
 
 
 def events(rows: int = 3000) -> list[Event]:
-    """Return 50 days of a busy world, sorted by time: ties, absent merchants, devices and places, frauds."""
+    """Return 50 days of a busy world, sorted by time: ties, absent merchants, devices and places, labels."""
     rng = np.random.default_rng(7)
     times = np.sort(MONDAY + rng.integers(0, 50 * DAY, rows) // 60_000 * 60_000)
     times[rows // 10 : rows // 10 + 60] = times[rows // 10]
@@ -40,9 +40,18 @@ def events(rows: int = 3000) -> list[Event]:
             if rng.random() < 0.5
             else (int(rng.integers(-90, 90)) * 10**6, int(rng.integers(-180, 180)) * 10**6),
             fraud=bool(rng.random() < 0.1),
+            labels=labels(rng, int(times[i])),
         )
         for i in range(rows)
     ]
+
+
+def labels(rng: np.random.Generator, time: int) -> tuple[tuple[int, bool], ...] | None:
+    """Return no record of labels for every second transaction, and up to two labels for the others."""
+    if rng.random() < 0.5:
+        return None
+    known = np.sort(time + rng.integers(0, 30 * DAY, rng.integers(3)))
+    return tuple((int(when), bool(rng.random() < 0.5)) for when in known)
 
 
 @pytest.fixture(scope="module")

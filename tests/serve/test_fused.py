@@ -6,6 +6,7 @@ import pytest
 from cluster.settings import PROJECT
 from tests.serve.conftest import Stack
 from tests.serve.test_decisions import PAYLOADS, Json, payment
+from tests.serve.test_labels import check_labels
 
 pytestmark = pytest.mark.serve
 
@@ -28,6 +29,7 @@ def test_the_fused_graph_answers_as_the_distributed_one(stack: Stack) -> None:
             }
             replicas = {one["replica"] for one in client.get("/ready").json()["dependencies"].values()}
             assert len(replicas) == 1
+            check_labels(client, "labelled-shop-of-the-fused-graph")
         assert answers(stack, "b") == distributed
     finally:
         restored = stack.tollgate("up", "--port-base", port_base)

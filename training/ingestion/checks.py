@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-from features.history import HISTORY_SCHEMA
+from features.history import HISTORY_SCHEMA, KNOWN_LABELS
 from features.transaction import EARLIEST_EVENT_TIME_MS, MAX_AMOUNT, MAX_CLOCK_SKEW_MS, Int64s, amounts_to_minor
 from training.ingestion.event_times import parse_event_times
 from training.ingestion.mapping import ID_FIELDS, MAX_LENGTH, WORD_FIELDS, ColumnMapping, HistoryField
@@ -67,6 +67,7 @@ def to_history(batch: SourceBatch, mapping: ColumnMapping, now_ms: int) -> tuple
     columns["amount_minor"] = _amount_minor(batch, mapping, faults)
     columns["lat"], columns["long"] = _place(batch, mapping, faults)
     columns["is_fraud"] = _label(batch, mapping, faults)
+    columns["known_labels"] = _known_labels(batch, mapping, columns["is_fraud"], now_ms, faults)
     columns["arrival"] = _arrival(batch, mapping, faults)
     good = pa.array(faults.code == 0)
     kept = [columns[name].filter(good) for name in HISTORY_SCHEMA.names]
@@ -152,6 +153,32 @@ def _label(batch: SourceBatch, mapping: ColumnMapping, faults: Faults) -> pa.Arr
     unknown = pc.and_(text.is_valid(), pc.invert(pc.or_(fraud, legit)))
     faults.add(_numpy(unknown), "is_fraud", "is none of the labels of the mapping")
     return pc.if_else(text.is_valid(), fraud.cast(pa.int8()), pa.scalar(None, pa.int8()))
+
+
+def _known_labels(
+    batch: SourceBatch, mapping: ColumnMapping, is_fraud: pa.Array, now_ms: int, faults: Faults
+) -> pa.Array:
+    """Return a list of one verdict where a label comes with its time of knowing, null elsewhere."""
+    cells = _cells(batch, mapping, "label_known_at")
+    if cells is None:
+        return pa.nulls(len(batch.row), KNOWN_LABELS)
+    time_ms, known = parse_event_times(cells, mapping.timestamp, mapping.columns["label_known_at"])
+    given = _is_given(cells)
+    faults.add(given & ~known, "label_known_at", "is not a time as the mapping describes it")
+    plausible = (time_ms >= EARLIEST_EVENT_TIME_MS) & (time_ms <= now_ms + MAX_CLOCK_SKEW_MS)
+    faults.add(given & ~plausible, "label_known_at", "must lie between 2000-01-01 and a day from now")
+    faults.add(given & _numpy(is_fraud.is_null()), "label_known_at", "is given without a label")
+    recorded = given & known & _numpy(is_fraud.is_valid())
+    verdicts = pa.StructArray.from_arrays(
+        [
+            pa.array(time_ms[recorded]).cast(pa.timestamp("ms", tz="UTC")),
+            is_fraud.filter(pa.array(recorded)),
+        ],
+        fields=list(KNOWN_LABELS.value_type),
+    )
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(recorded)]).astype(np.int32)
+    lists = pa.ListArray.from_arrays(pa.array(offsets), verdicts, type=KNOWN_LABELS)
+    return pc.if_else(pa.array(recorded), lists, pa.scalar(None, KNOWN_LABELS))
 
 
 def _arrival(batch: SourceBatch, mapping: ColumnMapping, faults: Faults) -> pa.Array:

@@ -24,7 +24,7 @@ from features.errors import InvalidHistory
 
 IdField = Literal["transaction_id", "customer_id", "merchant_id", "device_id"]
 WordField = Literal["currency", "merchant_category", "transaction_type", "geo_location", "fraud_pattern"]
-OtherField = Literal["event_time", "amount", "lat", "long", "is_fraud", "arrival"]
+OtherField = Literal["event_time", "amount", "lat", "long", "is_fraud", "label_known_at", "arrival"]
 HistoryField = IdField | WordField | OtherField
 ConstantField = Literal[
     "merchant_id", "device_id", "currency", "merchant_category", "transaction_type", "geo_location"
@@ -94,6 +94,7 @@ class ColumnMapping(_Part):
 
     Attributes:
         columns: history field -> column of the source. Without ``transaction_id``, ids are made from row numbers.
+            ``label_known_at`` says when ``is_fraud`` became known; its times are written as the event times are.
         may_be_absent: fields whose column the source may lack; they are then null.
         prefixes: id field -> what to put before each id, so that ids of different entities stay apart.
         constants: field -> the value that every row has.
@@ -121,6 +122,8 @@ class ColumnMapping(_Part):
         needed = sorted(set(self.may_be_absent) & {*REQUIRED_FIELDS, "transaction_id"})
         if needed:
             raise ValueError(f"{needed[0]} cannot be in may_be_absent")
+        if "label_known_at" in self.columns and "is_fraud" not in self.columns:
+            raise ValueError("label_known_at needs is_fraud")
         if ("lat" in self.columns) != ("long" in self.columns):
             raise ValueError("lat and long are mapped together or not at all")
         return self

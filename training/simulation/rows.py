@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-from features.history import HISTORY_SCHEMA
+from features.history import HISTORY_SCHEMA, KNOWN_LABELS
 from training.simulation.places import CATEGORIES, CITIES
 from training.simulation.population import NONE, Customers, Floats, Ints, Merchants
 
@@ -103,6 +103,7 @@ def rows_to_history(
         "is_fraud": pa.array((rows.pattern > 0).astype(np.int8)),
         "fraud_pattern": _words(FRAUD_PATTERNS, rows.pattern - 1),
         "arrival": pa.nulls(n, pa.int64()),
+        "known_labels": pa.nulls(n, KNOWN_LABELS),
     }
     return pa.table([columns[name] for name in HISTORY_SCHEMA.names], schema=HISTORY_SCHEMA)
 

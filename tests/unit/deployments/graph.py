@@ -9,6 +9,7 @@ import numpy as np
 
 from deployments.decision import Decisions, Reason
 from features.definitions import FEATURE_NAMES
+from features.label import LabelBatch, LabelOutcome
 from features.transaction import TransactionBatch
 
 
@@ -65,6 +66,38 @@ class Method:
     """One method of a handle."""
 
     remote: Callable[..., Awaitable[Any]]
+
+
+@dataclass
+class FeaturesHandle:
+    """A handle to a features deployment that takes every label as a new one, and remembers it.
+
+    Attributes:
+        taken: the labels of each call.
+        outcomes: by transaction, where it is not NEW.
+        errors: raised for the call with this number.
+    """
+
+    taken: list[LabelBatch] = field(default_factory=list)
+    outcomes: dict[str, LabelOutcome] = field(default_factory=dict)
+    errors: dict[int, Exception] = field(default_factory=dict)
+
+    def options(self, *, request_serialization: str, response_serialization: str) -> "FeaturesHandle":
+        """Return itself: nothing is serialised here."""
+        assert (request_serialization, response_serialization) == ("pickle", "pickle")
+        return self
+
+    @property
+    def take_labels(self) -> Method:
+        """Return what takes labels."""
+
+        async def take_labels(labels: LabelBatch) -> list[LabelOutcome]:
+            self.taken.append(labels)
+            if len(self.taken) - 1 in self.errors:
+                raise self.errors[len(self.taken) - 1]
+            return [self.outcomes.get(name, LabelOutcome.NEW) for name in labels.transaction_id]
+
+        return Method(take_labels)
 
 
 @dataclass

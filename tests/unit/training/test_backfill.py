@@ -16,7 +16,13 @@ from features.offline import offline_matrix
 from features.online import OnlineStore, key_prefix
 from tests.parity.histories import MONDAY, history_table
 from tests.parity.oracle import DAY, Event
-from tests.unit.training.written_histories import day, out_of_order, two_months, write_history
+from tests.unit.training.written_histories import (
+    day,
+    out_of_order,
+    two_months,
+    with_recorded_labels,
+    write_history,
+)
 from training.arrivals import Arrivals
 from training.backfill import BackfillMark, BackfillReport, backfill
 
@@ -57,6 +63,22 @@ def test_after_a_backfill_the_next_transactions_have_their_full_windows(
     rows = slice(first, first + 10)
     online = feature_matrix(OnlineStore(client).observe(history_to_batch(history_table(EVENTS[rows]))))
     np.testing.assert_array_equal(online, offline_matrix(history_table(EVENTS))[rows])
+
+
+@pytest.mark.parametrize("until", [30, 41.25, 55])
+def test_labels_count_from_when_the_history_says_that_they_were_known(
+    tmp_path: Path, client: "redis.Redis", until: float
+) -> None:
+    events = with_recorded_labels(EVENTS)
+    run(write_history(tmp_path / "labelled", history_table(events)), client, until)
+    first = next(i for i, event in enumerate(events) if event.time >= MONDAY + until * DAY)
+    online = feature_matrix(
+        OnlineStore(client).observe(history_to_batch(history_table(events[first : first + 1])))
+    )
+    expected = offline_matrix(history_table(events))[first : first + 1]
+    np.testing.assert_array_equal(online, expected)
+    # And it does matter when: with the label delay alone, the features are others.
+    assert (expected != offline_matrix(history_table(EVENTS))[first : first + 1]).any()
 
 
 def test_rows_are_loaded_in_order_of_arrival(tmp_path: Path, client: "redis.Redis") -> None:

@@ -108,6 +108,15 @@ def test_a_failed_first_run_leaves_no_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "h").exists()
 
 
+def test_a_column_that_an_earlier_release_did_not_write_is_null(tmp_path: Path) -> None:
+    write_two_days(tmp_path)
+    file = tmp_path / "day=2025-01-02" / "part-0.parquet"
+    pq.write_table(pq.read_table(file, partitioning=None).drop_columns("known_labels"), file)
+    table = read_days(tmp_path)
+    assert table.schema.equals(HISTORY_SCHEMA)
+    assert table.column("known_labels").null_count == len(table) > 0
+
+
 def test_what_is_no_history_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InvalidHistory, match="is not a folder"):
         read_history(tmp_path / "missing")

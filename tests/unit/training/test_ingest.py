@@ -86,10 +86,49 @@ def test_a_good_row_becomes_what_it_says(tmp_path: Path) -> None:
             "is_fraud": 1,
             "fraud_pattern": None,
             "arrival": 7,
+            "known_labels": None,
         }
     ]
     assert (report.rows_in, report.rows_written, report.rows_rejected, report.frauds) == (1, 1, 0, 1)
     assert not report.rejected_file.exists()
+
+
+def test_a_label_with_its_time_of_knowing_is_recorded_and_a_bad_one_rejected(tmp_path: Path) -> None:
+    mapping = parse_mapping(
+        "columns: {transaction_id: id, event_time: when, customer_id: who, amount: amount, is_fraud: fraud,"
+        " label_known_at: known}",
+        "labels",
+    )
+    labels = {
+        "fraud": ("1", "2025-03-20T09:30:00Z"),
+        "legit": ("0", "2025-03-20T09:30:00Z"),
+        "when is not recorded": ("1", ""),
+        "no label": ("", ""),
+        "no time": ("1", "soon"),
+        "absurd": ("1", "1999-12-31T00:00:00"),
+        "nothing known": ("", "2025-03-20T00:00:00"),
+    }
+    lines = [f"{name},2025-03-01T10:00:00,c1,25.50,{fraud},{known}" for name, (fraud, known) in labels.items()]
+    (tmp_path / "in.csv").write_text("\n".join(["id,when,who,amount,fraud,known", *lines]))
+    run(tmp_path / "in.csv", tmp_path / "out", mapping)
+    table = read_days(tmp_path / "out")
+    moment = datetime(2025, 3, 20, 9, 30, tzinfo=UTC)
+    assert dict(zip(table["transaction_id"].to_pylist(), table["known_labels"].to_pylist(), strict=True)) == {
+        "fraud": [{"known_at": moment, "is_fraud": 1}],
+        "legit": [{"known_at": moment, "is_fraud": 0}],
+        "when is not recorded": None,
+        "no label": None,
+    }
+    assert [(number, field, reason) for number, field, _, reason in rejected(tmp_path / "out")] == [
+        (5, "label_known_at", "is not a time as the mapping describes it"),
+        (6, "label_known_at", "must lie between 2000-01-01 and a day from now"),
+        (7, "label_known_at", "is given without a label"),
+    ]
+
+
+def test_a_time_of_knowing_needs_a_label() -> None:
+    with pytest.raises(InvalidHistory, match="label_known_at needs is_fraud"):
+        parse_mapping("columns: {event_time: a, customer_id: b, amount: c, label_known_at: d}", "labels")
 
 
 LONG = "x" * 65
@@ -319,7 +358,7 @@ def test_columns_that_may_be_absent_are_reported(tmp_path: Path) -> None:
     report = run(tmp_path / "in.parquet", tmp_path / "out", load_mapping("tollgate"))
     assert report.rows_written == 1
     assert report.absent_columns[:2] == ("merchant_id", "device_id")
-    assert len(report.absent_columns) == 11
+    assert len(report.absent_columns) == 12
 
 
 def test_a_source_without_rows_is_a_history_without_days(tmp_path: Path) -> None:

@@ -20,7 +20,13 @@ from features.online import OnlineStore, key_prefix
 from tests.parity.histories import history_table
 from tests.unit.training.bundles import small_bundle
 from tests.unit.training.fake_service import FakeRegistry, FakeService
-from tests.unit.training.written_histories import day, out_of_order, two_months, write_history
+from tests.unit.training.written_histories import (
+    day,
+    out_of_order,
+    two_months,
+    with_recorded_labels,
+    write_history,
+)
 from training.arrivals import Arrivals
 from training.bundle import Bundle
 from training.replay import Period, Replayer, ReplayRefused, _slice
@@ -80,6 +86,16 @@ def test_every_feature_and_score_equals_the_offline_path(replayer: Replayer, his
     assert "EQUAL" in text_of(report)
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_labels_are_sent_when_the_history_says_that_they_were_known(
+    replayer: Replayer, tmp_path: Path, late: bool
+) -> None:
+    events = with_recorded_labels(two_months(rows=800))
+    table = out_of_order(events) if late else history_table(events)
+    report = replayer.run(write_history(tmp_path / "labelled", table), WEEK)
+    assert_equal(report, report.sent)
+
+
 def test_one_request_a_transaction_gives_the_same(replayer: Replayer, service: FakeService, history: Path) -> None:
     assert_equal(replayer.run(history, WEEK, single=True), SENT)
     assert service.paths.count("/predict") == SENT
@@ -125,7 +141,9 @@ def test_each_label_is_applied_when_it_becomes_known_and_not_before(tmp_path: Pa
     ids = piece.table.column("transaction_id").to_pylist()
     sent = set(piece.known.slice(0, piece.first).column("transaction_id").to_pylist())
     pending = {event.id: event.time + LABEL_DELAY_MS for event in EVENTS if event.fraud and event.merchant}
-    pending = {name: known for name, known in pending.items() if known > day(40).timestamp() * 1000}
+    pending = {
+        name: known for name, known in pending.items() if known > day(40).timestamp() * 1000 or name not in sent
+    }
     expected_start = 0
     for step in piece.steps(day(40), 16):
         assert step.start == expected_start

@@ -1,6 +1,7 @@
 """History folders for the tests of backfill and replay."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,19 @@ def write_history(folder: Path, table: pa.Table) -> Path:
         for day, rows in split_by_day(table.sort_by("event_time")):
             writer.write_day(day, rows)
     return folder
+
+
+def with_recorded_labels(events: Sequence[Event], seed: int = 3) -> list[Event]:
+    """Return the events, of which two in three say when labels became known: early, late, corrected, none."""
+    rng = np.random.default_rng(seed)
+
+    def labelled(event: Event) -> Event:
+        if rng.random() < 0.33:
+            return event
+        known = np.sort(event.time + rng.integers(0, 25 * DAY, rng.integers(3)))
+        return replace(event, labels=tuple((int(when), bool(rng.random() < 0.6)) for when in known))
+
+    return [labelled(event) for event in events]
 
 
 def two_months(rows: int = 1500, seed: int = 1) -> list[Event]:

@@ -1,0 +1,59 @@
+"""Labels over HTTP: a merchant's risk rises with a fraud that became known, and falls when it is taken back."""
+
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from tests.serve.conftest import Stack
+from tests.serve.test_decisions import Json, payment
+
+pytestmark = pytest.mark.serve
+
+
+def test_a_label_changes_the_risk_of_its_merchant_until_it_is_corrected(stack: Stack) -> None:
+    with httpx.Client(base_url=stack.http, timeout=30) as client:
+        check_labels(client, "labelled-shop")
+
+
+def check_labels(client: httpx.Client, merchant: str) -> None:
+    """Check that the risk of a merchant that nobody has seen follows the labels of its payments."""
+    before_all, then = datetime.now(UTC), datetime.now(UTC) - timedelta(days=10)
+    paid = [
+        payment(transaction_id=f"{merchant}-{i}", merchant_id=merchant, timestamp=then.isoformat())
+        for i in range(4)
+    ]
+    assert client.post("/predict/batch", json=paid).json()["decided"] == 4
+    assert risk(client, merchant) == (0, 0)
+
+    answer = client.post("/labels", json=[label(paid[0]), label(paid[1]), {"transaction_id": "half"}])
+    assert answer.status_code == 200, answer.text
+    assert [result.get("outcome") for result in answer.json()["results"]] == ["new", "new", None]
+    assert risk(client, merchant) == (2, 0.5)
+    assert client.post("/labels", json=label(paid[0])).json()["outcome"] == "repeated"
+    assert risk(client, merchant) == (2, 0.5)
+
+    withdrawn = client.post("/labels", json=label(paid[0], is_fraud=False, source="analyst"))
+    assert withdrawn.json()["outcome"] == "corrected"
+    assert risk(client, merchant) == (1, 0.25)
+    assert risk(client, merchant, before_all) == (0, 0), "a payment of before sees no label of after"
+
+    other = client.post("/labels", json=label(paid[1], merchant_id="another"))
+    assert (other.status_code, other.json()["error"]["code"]) == (409, "label_conflict")
+    refused = client.post("/labels", json=label(paid[2], source="rumour"))
+    assert (refused.status_code, refused.json()["error"]["details"][0]["field"]) == (422, "source")
+
+
+def label(paid: Json, **fields: object) -> Json:
+    known = {name: paid[name] for name in ("transaction_id", "merchant_id", "timestamp")}
+    return {**known, "is_fraud": True, "source": "chargeback", **fields}
+
+
+def risk(client: httpx.Client, merchant: str, moment: datetime | None = None) -> tuple[float, float]:
+    """Return frauds and fraud rate of the merchant in 30 days, as a payment of now, or of a moment, sees them."""
+    # A second ahead: a payment sees the labels that were known before it, to the millisecond.
+    timestamp = moment or datetime.now(UTC) + timedelta(seconds=1)
+    body = payment(merchant_id=merchant, timestamp=timestamp.isoformat())
+    decided: Json = client.post("/predict", params={"include": "features"}, json=body).json()
+    assert decided["degraded"] == []
+    return decided["features"]["merchant_fraud_count_30d"], decided["features"]["merchant_fraud_rate_30d"]
