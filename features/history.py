@@ -43,7 +43,7 @@ HISTORY_SCHEMA: Final = pa.schema(
 )
 """``is_fraud`` null: no label. ``fraud_pattern``: known for simulated data alone, never a feature.
 ``arrival``: sequence number in which rows reached the scorer; null throughout: they came in event-time order.
-``known_labels``: every verdict with the time at which it became known (docs/adr/0009-labels.md). Null: not
+``known_labels``: every verdict with the time at which it became known (docs/adr/0010-labels.md). Null: not
 recorded, so ``is_fraud`` counts as known ``LABEL_DELAY_MS`` after the event; empty: no label ever came.
 ``is_fraud`` stays the truth that a model learns."""
 

@@ -1,6 +1,6 @@
 """The label: what became known of a transaction, its contract at the door (one object) and its columns (a batch).
 
-What of it counts, and when, is said in docs/adr/0009-labels.md.
+What of it counts, and when, is said in docs/adr/0010-labels.md.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Labels that come early, late, twice, corrected, or never: online, offline and oracle count them alike.
 
-And what is not known before t, nobody sees at t (docs/adr/0009-labels.md).
+And what is not known before t, nobody sees at t (docs/adr/0010-labels.md).
 """
 
 import random

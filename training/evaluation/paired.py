@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from training.evaluation.bootstrap import Estimate, Metrics, estimates
+import numpy as np
+
+from training.evaluation.bootstrap import Estimate
 from training.evaluation.held_out import HeldOut
-from training.evaluation.metrics import METRIC_NAMES, MetricSettings, metric_values
-from training.models import Floats, Probabilities
+from training.evaluation.metrics import METRIC_NAMES, MetricSettings, compare_scores, metric_values
+from training.models import Probabilities
 
 LOWER_IS_BETTER: Final = frozenset({"brier", "calibration_error", "cost"})
 DECISIVE: Final = ("average_precision", "brier")
@@ -36,23 +38,11 @@ def paired_differences(
         champion, candidate: (n,) probabilities.
         settings: threshold, sample size and the like, for both.
     """
-    of_champion = metric_values(rows, champion, settings)
-    of_candidate = metric_values(rows, candidate, settings)
-
-    def both(weights: Floats) -> Metrics:
-        one, other = of_champion(weights), of_candidate(weights)
-        values: dict[str, Floats] = {}
-        for name in METRIC_NAMES:
-            values[name] = other[name] - one[name]
-            values[f"champion {name}"], values[f"candidate {name}"] = one[name], other[name]
-        return values
-
-    found = estimates(
-        both, rows.customers, replicates=settings.replicates, level=settings.level, seed=settings.seed
-    )
+    found = compare_scores([(rows, candidate)], [(rows, champion)], settings)
+    everybody = np.ones((rows.customers, 1))
+    one, other = (metric_values(rows, scores, settings)(everybody) for scores in (champion, candidate))
     return {
-        name: Difference(found[f"champion {name}"].value, found[f"candidate {name}"].value, found[name])
-        for name in METRIC_NAMES
+        name: Difference(float(one[name][0]), float(other[name][0]), getattr(found, name)) for name in METRIC_NAMES
     }
 
 
