@@ -5,7 +5,7 @@ import sys
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,6 +13,9 @@ from rich.table import Table
 
 from cluster.offline_commands import History
 from cluster.reporting import Home, reporting, standing_settings
+
+if TYPE_CHECKING:
+    from training.live_evaluation import LiveEvaluation
 
 
 class FeatureSet(StrEnum):
@@ -48,6 +51,12 @@ def evaluate_command(
     review_cost: Annotated[float, typer.Option(min=0, help="Cost of looking at one payment.")] = 5.0,
     replicates: Annotated[int, typer.Option(min=0, max=10_000, help="Bootstrap samples of customers.")] = 500,
     workers: Annotated[int, typer.Option(min=1, help="Ray Train workers.")] = 2,
+    live: Annotated[
+        bool, typer.Option("--live", help="Send the test through the live service, and judge its answers.")
+    ] = False,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="With --live: first delete all online features of the store.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the report; default: results/evaluate-<name>.")
     ] = None,
@@ -58,6 +67,7 @@ def evaluate_command(
     from training.evaluate import DEFAULT_SETTINGS, Output, evaluate_protocol, evaluate_version
     from training.evaluation.held_out import MINOR_UNITS
     from training.evaluation.terminal import in_terminal
+    from training.live_evaluation import evaluate_live
     from training.registry import CHAMPION
 
     changed = {
@@ -70,6 +80,27 @@ def evaluate_command(
     settings = DEFAULT_SETTINGS.model_copy(update=changed)
     with reporting():
         tracking_uri = standing_settings(home).mlflow_uri
+        _refuse(clear and not live, "--clear needs --live")
+        if live:
+            _refuse(features == FeatureSet.PUBLISHED, "--live judges what is served, not published features")
+            _refuse(protocol and (since or until), "a protocol has its own days: leave --since and --until out")
+            stack = standing_settings(home)
+            through = evaluate_live(
+                history,
+                redis_url=stack.redis_url,
+                tracking_uri=tracking_uri,
+                url=stack.http_url,
+                model=model or CHAMPION,
+                protocol=protocol,
+                since=since and since.date(),
+                until=until and until.date(),
+                clear=clear,
+                settings=settings,
+                threshold=threshold,
+                output=output,
+            )
+            _show_live(through)
+            return
         if protocol is not None and model is None:
             _refuse(since or until, "--since and --until choose the days of a registered version (--model)")
             found = evaluate_protocol(
@@ -99,6 +130,21 @@ def evaluate_command(
         Console().print(in_terminal(found.result))
         logged = f" Logged to the MLflow run {found.run_id}." if found.run_id else ""
         Console(stderr=True).print(f"Report and figures are in {found.folder}.{logged}", soft_wrap=True)
+
+
+def _show_live(found: "LiveEvaluation") -> None:
+    """Show an evaluation through the live endpoint; exit with 1 where it differs from the offline one."""
+    from training.evaluation.terminal import in_terminal
+
+    Console().print(in_terminal(found.result))
+    Console().print(found.replay)
+    for name, difference in found.differences.items():
+        Console().print(f"{name}: served less offline {difference:+.3g}", style="red")
+    if found.ok:
+        Console().print("Every metric of the served decisions equals the offline one.", style="green")
+    Console(stderr=True).print(f"Report and figures are in {found.folder}.", soft_wrap=True)
+    if not found.ok:
+        raise typer.Exit(1)
 
 
 def protocols_command() -> None:

@@ -6,7 +6,7 @@ the end every feature must be equal to that of the offline matrix, and every sco
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -31,7 +31,7 @@ from training.progress import progress_bar
 from training.registry import CHAMPION, Registry
 from training.replay_report import Outcomes, ReplayReport
 from training.requests import request_bodies
-from training.scoring_client import ScoringClient, ServedModel
+from training.scoring_client import Answer, Failure, ScoringClient, ServedModel
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 TIMEOUT_S: Final = 30.0
@@ -108,9 +108,20 @@ class Replayer:
     show_progress: bool = False
 
     def run(
-        self, history: Path, period: Period, *, clear: bool = False, chunk: int = 64, single: bool = False
+        self,
+        history: Path,
+        period: Period,
+        *,
+        clear: bool = False,
+        chunk: int = 64,
+        single: bool = False,
+        heard: Callable[[Sequence[Answer | Failure]], None] | None = None,
     ) -> ReplayReport:
-        """Replay a period of a history; see :func:`replay`."""
+        """Replay a period of a history; see :func:`replay`.
+
+        Args:
+            heard: is told the results of each request, in order.
+        """
         began = time.perf_counter()
         if not 1 <= chunk <= MAX_CHUNK:
             raise ReplayRefused(f"a request carries 1 to {MAX_CHUNK:,} transactions, not {chunk:,}")
@@ -123,7 +134,7 @@ class Replayer:
             backfilled = load(store, client, arrivals, since, show_progress=self.show_progress)
             offline = offline_matrix(piece.known)[piece.first :]
             outcomes = Outcomes(piece.table, comparison, offline)
-            self._send(piece, since, store, outcomes, chunk, single=single)
+            self._send(piece, since, store, outcomes, chunk, heard, single=single)
         return outcomes.report(since, backfilled, cleared, time.perf_counter() - began)
 
     def _send(
@@ -133,6 +144,7 @@ class Replayer:
         store: OnlineStore,
         outcomes: Outcomes,
         chunk: int,
+        heard: Callable[[Sequence[Answer | Failure]], None] | None,
         *,
         single: bool,
     ) -> None:
@@ -142,7 +154,10 @@ class Replayer:
             for step in piece.steps(since, chunk):
                 step.labels.apply(store)
                 rows = piece.table.slice(step.start, step.stop - step.start)
-                outcomes.add(step.start, send(request_bodies(rows)))
+                results = send(request_bodies(rows))
+                outcomes.add(step.start, results)
+                if heard is not None:
+                    heard(results)
                 progress.advance(task, len(rows))
 
 

@@ -251,3 +251,15 @@ def serve_deploy(stack: Stack, config: Json, file: Path) -> None:
         command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
     assert deployed.returncode == 0, deployed.stderr
+
+
+def test_metrics_of_the_served_decisions_equal_those_of_the_offline_path(stack: Stack, tmp_path: Path) -> None:
+    history = stack.home / "data" / "history"
+    days = sorted(folder.name.partition("=")[2] for folder in history.glob("*=*"))
+    shown = stack.tollgate(
+        *("evaluate", "--live", "--clear", "--history", str(history), "--since", days[-8]),
+        *("--replicates", "20", "--out", str(tmp_path)),
+    )
+    assert shown.returncode == 0, shown.stderr + shown.stdout
+    assert "Every metric of the served decisions equals the offline one." in shown.stdout
+    assert json.loads((tmp_path / "evaluation.json").read_text())["folds"][0]["frauds"] > 0

@@ -22,6 +22,7 @@ from training.evaluation.slices import slices
 from training.feature_rows import EVENT_TIME, labelled_rows, rows_within, to_labels, to_matrix
 
 _BESIDE: Final = ("customer_id", "fraud_pattern")
+_ID: Final = "transaction_id"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,23 +33,29 @@ class FeatureRows:
         dataset: the rows, for fitting.
         blocks: the same rows as references to Arrow tables.
         rows: what metrics need of them, in the order of the blocks.
+        ids: their transaction ids, when they were asked for.
     """
 
     dataset: ray.data.Dataset
     blocks: Sequence["ray.ObjectRef[pa.Table]"]
     rows: HeldOut
+    ids: pa.ChunkedArray | None = None
 
     @classmethod
-    def of(cls, history: Path, period: Period) -> "FeatureRows":
+    def of(cls, history: Path, period: Period, *, ids: bool = False) -> "FeatureRows":
         """Return the labelled rows of a period, computed. Ray must be running.
+
+        Args:
+            ids: keep their transaction ids, too.
 
         Raises:
             InvalidHistory: the history cannot be read.
         """
-        dataset = labelled_rows(history, period, _BESIDE)
+        beside = (*_BESIDE, _ID) if ids else _BESIDE
+        dataset = labelled_rows(history, period, beside)
         blocks = dataset.to_arrow_refs()
-        tables = [_small(ray.get(block)) for block in blocks]
-        return cls(dataset, blocks, _held_out(pa.concat_tables(tables)))
+        table = pa.concat_tables([_small(ray.get(block), beside) for block in blocks])
+        return cls(dataset, blocks, _held_out(table), table.column(_ID) if ids else None)
 
     def within(self, period: Period) -> ray.data.Dataset:
         """Return ``is_fraud`` and ``FEATURE_NAMES`` of the rows of a period, for fitting."""
@@ -69,10 +76,20 @@ class FeatureRows:
                 yield to_matrix(table.take(chosen[first:last] - start))
             start += len(table)
 
+    def judged(self, fold: Fold) -> Int64s:
+        """Return the rows that the test of a fold judges, ascending."""
+        rows = self.rows
+        return np.flatnonzero(judged_rows(fold, rows.event_time_ms, rows.customer, rows.labels))
+
+    def ids_of(self, chosen: Int64s) -> list[str]:
+        """Return the transaction ids of chosen rows; they must have been asked for."""
+        assert self.ids is not None
+        found: list[str] = self.ids.take(chosen).to_pylist()
+        return found
+
     def judge(self, fold: Fold, bundle: Bundle) -> JudgedFold:
         """Return the test of a fold with the scores of a bundle."""
-        rows = self.rows
-        judged = np.flatnonzero(judged_rows(fold, rows.event_time_ms, rows.customer, rows.labels))
+        rows, judged = self.rows, self.judged(fold)
         scored = [bundle_scores(bundle, matrix) for matrix in self.matrices(judged)]
         sample = np.concatenate(list(self.matrices(judged[some_rows(len(judged))])))
         return JudgedFold(
@@ -89,9 +106,9 @@ class FeatureRows:
 _SLICED_BY: Final = ("count_last_30d", "merchant_count_last_30d", "merchant_fraud_count_30d")
 
 
-def _small(block: pa.Table) -> pa.Table:
+def _small(block: pa.Table, beside: tuple[str, ...]) -> pa.Table:
     """Return what metrics need of a block."""
-    return block.select([EVENT_TIME, "is_fraud", *_BESIDE, "amount", *_SLICED_BY])
+    return block.select([EVENT_TIME, "is_fraud", *beside, "amount", *_SLICED_BY])
 
 
 def _held_out(table: pa.Table) -> HeldOut:
