@@ -30,6 +30,10 @@ History = Annotated[Path | None, typer.Option(help="History folder, on whose day
 Replicates = Annotated[int, typer.Option(min=1, max=10_000, help="Bootstrap samples of the intervals.")]
 
 
+class CardMissing(TollgateError):
+    """A version has no model card."""
+
+
 class PromotionRefused(TollgateError):
     """A version must not be promoted like this; the message says why, and what would do."""
 
@@ -49,6 +53,30 @@ def list_command(home: Home = None, model_name: Name = "tollgate") -> None:
             note = one.tags.get("tollgate.promoted_although_worse", "")
             table.add_row(one.version, named, *figures, one.tags.get("feature_fingerprint", "?"), Text(note))
         Console().print(table)
+
+
+@app.command("show")
+def show_command(
+    version: Annotated[str, typer.Argument(help="Alias or number.")] = "champion",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
+    home: Home = None,
+    model_name: Name = "tollgate",
+) -> None:
+    """Show the model card of a version: data, protocol, figures with intervals, slices, limits."""
+    from features.definitions import fingerprint
+    from training.model_card import ModelCard, card_in_terminal
+    from training.registry import Registry
+
+    with reporting():
+        registry = Registry(standing_settings(home).mlflow_uri)
+        bundle, found = registry.load(model_name, version, fingerprint())
+        if bundle.card is None:
+            raise CardMissing(f"Version {found.version} is of a release that made no model cards; train it again.")
+        card = ModelCard.model_validate(bundle.card)
+        if as_json:
+            typer.echo(card.model_dump_json(indent=1))
+        else:
+            Console().print(card_in_terminal(card, found.version))
 
 
 @app.command("compare")

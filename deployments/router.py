@@ -185,6 +185,7 @@ class Router:
             "version": self._served.version,
             "fingerprint": fingerprint(),
             "bundle": self._served.bundle.manifest.model_dump(mode="json"),
+            "card": self._served.bundle.card,
             "policy": {
                 **policy.settings.model_dump(mode="json"),
                 "weights": policy.weights.model_dump(),

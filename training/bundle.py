@@ -4,14 +4,16 @@ bundle.json   the manifest: fingerprint, feature names, thresholds, weights, cal
 lr.json       logistic regression, with the steps of its features
 xgb.ubj       boosted trees
 xgb.onnx      the same trees, as they score in service
+card.json     the model card (:mod:`training.model_card`)
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -26,6 +28,7 @@ MANIFEST_FILE: Final = "bundle.json"
 LR_FILE: Final = "lr.json"
 XGB_FILE: Final = "xgb.ubj"
 ONNX_FILE: Final = "xgb.onnx"
+CARD_FILE: Final = "card.json"
 MODEL_FILES: Final = (LR_FILE, XGB_FILE, ONNX_FILE)
 WARM_ROWS: Final = (1, 8, 64)
 """Batch sizes that :meth:`Bundle.warm` runs: alone, a light load, a full micro-batch."""
@@ -108,11 +111,16 @@ class Scores:
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """Two models and the manifest that binds them to one set of feature definitions."""
+    """Two models and the manifest that binds them to one set of feature definitions.
+
+    Attributes:
+        card: the model card as JSON data; None in bundles of the first releases, and in those never registered.
+    """
 
     manifest: Manifest
     lr: LogisticModel
     xgb: BoostedModel
+    card: Mapping[str, Any] | None = None
 
     def score(self, matrix: Matrix) -> Scores:
         """Return the scores of a feature matrix (n, d) float64."""
@@ -147,7 +155,11 @@ class Bundle:
         (folder / LR_FILE).write_text(self.lr.to_json(), encoding="utf-8")
         self.xgb.booster.save_model(folder / XGB_FILE)
         (folder / ONNX_FILE).write_bytes(to_onnx(self.xgb.booster))
-        digests = {name: _sha256(folder / name) for name in MODEL_FILES}
+        files = list(MODEL_FILES)
+        if self.card is not None:
+            (folder / CARD_FILE).write_text(json.dumps(self.card, indent=1), encoding="utf-8")
+            files.append(CARD_FILE)
+        digests = {name: _sha256(folder / name) for name in files}
         manifest = self.manifest.model_copy(update={"sha256": digests})
         (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
 
@@ -165,9 +177,9 @@ class Bundle:
                 f"The bundle was trained on the feature definitions {manifest.feature_fingerprint}, but this"
                 f" server computes {expected_fingerprint}. Train and promote a model with this release."
             )
-        # The first bundles had no ONNX file; they are served by XGBoost itself.
+        # The first bundles had no ONNX file; they are served by XGBoost itself. Nor had they a card.
         has_onnx = ONNX_FILE in manifest.sha256
-        for name in MODEL_FILES if has_onnx else (LR_FILE, XGB_FILE):
+        for name in (LR_FILE, XGB_FILE, *(name for name in (ONNX_FILE, CARD_FILE) if name in manifest.sha256)):
             _check_digest(folder, name, manifest)
         lr = LogisticModel.from_json((folder / LR_FILE).read_bytes())
         onnx = OnnxTrees((folder / ONNX_FILE).read_bytes()) if has_onnx else None
@@ -175,7 +187,9 @@ class Bundle:
         for name, names in ((LR_FILE, lr.feature_names), (XGB_FILE, xgb.feature_names)):
             if names != manifest.feature_names:
                 raise BundleRefused(f"{name} of the bundle was fitted on other features than its manifest says.")
-        return cls(manifest, lr, xgb)
+        has_card = CARD_FILE in manifest.sha256
+        card = json.loads((folder / CARD_FILE).read_text("utf-8")) if has_card else None
+        return cls(manifest, lr, xgb, card)
 
 
 def _read_manifest(folder: Path) -> Manifest:

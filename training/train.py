@@ -1,5 +1,6 @@
 """Train: from a history to a registered bundle, one step after the other."""
 
+import json
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -13,13 +14,20 @@ from rich.progress import Progress, TaskID
 
 from features.definitions import FEATURE_NAMES, fingerprint
 from training.bundle import Bundle, Manifest, Period, Thresholds
+from training.evaluation.assemble import evaluation_result
+from training.evaluation.judged import JudgedFold
+from training.evaluation.metrics import MetricSettings
+from training.evaluation.own_features import FeatureRows
+from training.evaluation.protocols import Fold
+from training.evaluation.results import Subject
 from training.evaluation.scored_rows import score_rows
 from training.experiment import log_run, open_experiment
-from training.feature_rows import labelled_rows, rows_within, to_matrix
+from training.feature_rows import to_matrix
 from training.fit import FitFacts, FitParameters, fit
 from training.fitted_bundle import fitted_bundle
 from training.local_ray import local_ray
 from training.metrics import ScoreMetrics
+from training.model_card import model_card
 from training.progress import progress_bar
 from training.registry import CHAMPION, MODEL_NAME, RegisteredVersion, Registry
 from training.report import TrainingReport
@@ -29,6 +37,8 @@ from training.thresholds import ChosenThresholds, Costs, choose_thresholds
 DEFAULT_PARAMETERS: Final = FitParameters()
 DEFAULT_THRESHOLDS: Final = Thresholds()
 STEPS: Final = ("split", "features", "fit", "evaluate", "register")
+CARD_REPLICATES: Final = 200
+"""Bootstrap samples of the intervals in the model card: enough for two digits."""
 SAMPLE_ROWS: Final = 1_000
 """Rows that MLflow reads the signature from."""
 
@@ -82,20 +92,22 @@ def train(
         with local_ray(ray_address):
             with steps.step("features"):
                 whole = Period(since=split.train.since, until=split.test.until)
-                rows = labelled_rows(history, whole)
+                rows = FeatureRows.of(history, whole)
             with steps.step("fit"):
-                train_rows, validation_rows = rows_within(rows, split.train), rows_within(rows, split.validation)
+                train_rows, validation_rows = rows.within(split.train), rows.within(split.validation)
                 fitted = fit(train_rows, validation_rows, workers=workers, parameters=parameters, storage=storage)
             with steps.step("evaluate"):
                 manifest = _manifest(split, counts["train"], thresholds, history)
                 bundle = fitted_bundle(manifest, fitted, validation_rows)
-                metrics = score_rows(bundle, rows_within(rows, split.test)).metrics(thresholds.fraud)
+                fold = Fold("test", split.train, split.validation, split.test, None)
+                judged = rows.judge(fold, bundle)
+                metrics = judged.metrics(thresholds.fraud)
                 validated = score_rows(bundle, validation_rows)
                 best_f1 = validated.best_f1_threshold()
                 by_cost = choose_thresholds(validated.outcomes(), costs)
-                sample = to_matrix(rows.take_batch(SAMPLE_ROWS, batch_format="pyarrow"))
+                sample = to_matrix(rows.dataset.take_batch(SAMPLE_ROWS, batch_format="pyarrow"))
+                bundle = _with_card(_with_metrics(bundle, metrics), judged)
         with steps.step("register"):
-            bundle = _with_metrics(bundle, metrics)
             run_id = log_run(
                 tracking_uri,
                 experiment,
@@ -140,6 +152,24 @@ def _manifest(split: Split, counts: PartCounts, thresholds: Thresholds, history:
 def _with_metrics(bundle: Bundle, metrics: Mapping[str, ScoreMetrics]) -> Bundle:
     as_floats = {score: values.as_floats() for score, values in metrics.items()}
     return replace(bundle, manifest=bundle.manifest.model_copy(update={"metrics": as_floats}))
+
+
+def _with_card(bundle: Bundle, judged: JudgedFold) -> Bundle:
+    settings = MetricSettings(threshold=bundle.manifest.thresholds.fraud, replicates=CARD_REPLICATES)
+    subject = Subject(
+        title="",
+        protocol=None,
+        source="",
+        model="",
+        features="product",
+        fingerprint=bundle.manifest.feature_fingerprint,
+        history=bundle.manifest.data,
+        command="tollgate train",
+    )
+    result = evaluation_result(subject, [judged], settings, bundle.manifest.created_at)
+    card = model_card(bundle.manifest, judged.fold, result)
+    # By way of text, in which a figure that is undefined is null.
+    return replace(bundle, card=json.loads(card.model_dump_json()))
 
 
 def _register(registry: Registry, bundle: Bundle, run_id: str, name: str) -> RegisteredVersion:

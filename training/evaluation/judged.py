@@ -11,6 +11,7 @@ from features.transaction import Int64s
 from training.bundle import Bundle
 from training.evaluation.held_out import HeldOut
 from training.evaluation.protocols import Fold
+from training.metrics import ScoreMetrics, score_metrics
 from training.models import Floats
 
 EXPLAINED_ROWS: Final = 5_000
@@ -40,6 +41,11 @@ class JudgedFold:
     train_rows: int
     train_frauds: int
     left_out: int
+
+    def metrics(self, threshold: float) -> dict[str, ScoreMetrics]:
+        """Return the metrics of each score at a threshold, without intervals."""
+        labels = self.rows.labels
+        return {name: score_metrics(labels, scores, threshold) for name, scores in self.scores.items()}
 
     def within(self, grouping: str, name: str) -> "JudgedFold":
         """Return the same for the rows of one group alone."""

@@ -10,7 +10,7 @@ from features.transaction import Int64s
 from training.bundle import Bundle
 from training.evaluation.judged import bundle_scores, concatenated
 from training.feature_rows import to_amounts_minor, to_days, to_labels, to_matrix
-from training.metrics import ScoreMetrics, best_f1_threshold, score_metrics
+from training.metrics import best_f1_threshold
 from training.models import Floats
 from training.thresholds import Outcomes
 
@@ -23,10 +23,6 @@ class ScoredRows:
     scores: Mapping[str, Floats]
     amount_minor: Int64s
     day: Int64s
-
-    def metrics(self, threshold: float) -> dict[str, ScoreMetrics]:
-        """Return the metrics of each score."""
-        return {name: score_metrics(self.labels, scores, threshold) for name, scores in self.scores.items()}
 
     def best_f1_threshold(self) -> float:
         """Return the ensemble's threshold of the highest F1; a hint for the analyst, never set by itself."""

@@ -1,5 +1,7 @@
 """``tollgate models`` on a real registry; what the comparison says is given, where it is not the subject."""
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from typer.testing import CliRunner
 
 from cluster.cli import app
 from tests.unit.training.bundles import small_bundle
+from tests.unit.training.evaluation.results import judged_fold, result
 from training.bundle import Period
 from training.evaluation import compare_versions as module
 from training.evaluation.bootstrap import Estimate
@@ -17,6 +20,7 @@ from training.evaluation.metrics import METRIC_NAMES, MetricSettings
 from training.evaluation.paired import Difference, worse_in
 from training.evaluation.protocols import Fold
 from training.experiment import open_experiment
+from training.model_card import ModelCard, model_card
 from training.registry import Registry
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
@@ -45,8 +49,8 @@ def registry(folder: Path) -> Registry:
 
 def run(folder: Path, *arguments: str) -> tuple[int, str]:
     environment = {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "COLUMNS": "200"}
-    result = CliRunner().invoke(app, ["models", *arguments, "--home", str(folder)], env=environment)
-    return result.exit_code, " ".join(result.output.split())
+    ran = CliRunner().invoke(app, ["models", *arguments, "--home", str(folder)], env=environment)
+    return ran.exit_code, " ".join(ran.output.split())
 
 
 def judged(monkeypatch: pytest.MonkeyPatch, registry: Registry, low: float, high: float) -> None:
@@ -136,6 +140,28 @@ def test_a_comparison_shows_both_figures_the_interval_and_a_verdict(
         "not worse than version 1 beyond noise",
     ):
         assert words in output
+
+
+def test_a_version_without_a_card_says_so(folder: Path, registry: Registry) -> None:
+    assert registry.aliases()["champion"] == "1"
+    code, output = run(folder, "show", "1")
+    assert code == 1
+    assert "Version 1 is of a release that made no model cards" in output
+
+
+def test_the_card_of_a_version_is_shown_as_table_and_as_json(folder: Path, registry: Registry) -> None:
+    card = model_card(small_bundle().manifest, judged_fold().fold, result())
+    replace(small_bundle(), card=json.loads(card.model_dump_json())).save(folder / "carded")
+    created = mlflow.MlflowClient(registry.tracking_uri).create_run(open_experiment(registry.tracking_uri))
+    version = registry.publish(folder / "carded", created.info.run_id, "carded")
+    assert version.version == "1"
+    code, output = run(folder, "show", "1", "--model-name", "carded")
+    assert code == 0, output
+    assert "Version 1" in output
+    assert "Limits" in output
+    code, output = run(folder, "show", "1", "--model-name", "carded", "--json")
+    assert code == 0
+    assert ModelCard.model_validate_json(output).model_dump_json() == card.model_dump_json()
 
 
 @pytest.mark.parametrize(
