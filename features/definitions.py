@@ -12,8 +12,8 @@ before the transaction. An event counts when it *arrived* before the transaction
   down to a tile, ``[floor(t - w), t)``. Of a merchant's events at or after t, which only ties and late
   arrivals see, the newest ``RECENT_EVENTS`` arrivals are taken out of the head exactly. A level of tiles
   keeps a fixed number of them, up to the newest seen;
-* label-delayed windows are ``[floor(t - d - w), floor(t - d))``: whole tiles. A fraud in them counts when its label
-  was known before t (docs/adr/0009-labels.md).
+* label-delayed windows are ``[floor(t - d - w), floor(t - d))``: whole tiles. A fraud in them counts when its
+  label was known before t (docs/adr/0009-labels.md).
 """
 
 import hashlib
