@@ -104,6 +104,7 @@ app.add_typer(model_commands.app)
 app.command("backfill")(offline_commands.backfill_command)
 app.command("replay")(offline_commands.replay_command)
 app.command("score")(offline_commands.score_command)
+app.command("labels")(offline_commands.labels_command)
 
 
 def _standing(settings: ClusterSettings) -> str:

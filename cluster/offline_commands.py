@@ -143,3 +143,30 @@ def score_command(
         Console(stderr=True).print(score_summary(report))
         if report.failed:
             raise typer.Exit(1)
+
+
+def labels_command(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="CSV or Parquet whose columns are called as the fields of a label."),
+    ],
+    source: Annotated[
+        str | None, typer.Option(help="chargeback or analyst: of every row, if the file does not say.")
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="Address of the service; default: the stack of --home.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, max=10_000, help="Labels a request.")] = 500,
+    home: Home = None,
+) -> None:
+    """Tell the live service which payments became known as fraud, or as none; safe to repeat.
+
+    The exit code is 1 when a row was not taken.
+    """
+    from cluster.scoring.label_file import post_labels
+
+    with reporting():
+        report = post_labels(
+            file, url=url or standing_settings(home).http_url, source=source, batch_size=batch_size
+        )
+        Console(stderr=True).print(report)
+        if report.failed:
+            raise typer.Exit(1)

@@ -67,7 +67,7 @@ class Ingress:
     def __init__(self, router: Handle, features: Handle) -> None:
         collect_seldom()
         self._router = light(router)
-        self._features = light(features)
+        self._label_store = light(features)
         self._decide_batch = hot_call(self._router, "decide")
         self._settings = LiveSettings(IngressSettings)
         self._metrics = BatchMetrics()
@@ -110,7 +110,7 @@ class Ingress:
         return decisions
 
     async def _take_labels(self, labels: LabelBatch) -> list[LabelOutcome]:
-        outcomes: list[LabelOutcome] = await self._features.take_labels.remote(labels)
+        outcomes: list[LabelOutcome] = await self._label_store.take_labels.remote(labels)
         return outcomes
 
     async def _statuses(self) -> dict[str, Status]:

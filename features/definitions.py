@@ -12,7 +12,8 @@ before the transaction. An event counts when it *arrived* before the transaction
   down to a tile, ``[floor(t - w), t)``. Of a merchant's events at or after t, which only ties and late
   arrivals see, the newest ``RECENT_EVENTS`` arrivals are taken out of the head exactly. A level of tiles
   keeps a fixed number of them, up to the newest seen;
-* label-delayed windows are ``[floor(t - d - w), floor(t - d))``: whole tiles, whose labels are all known at t.
+* label-delayed windows are ``[floor(t - d - w), floor(t - d))``: whole tiles. A fraud in them counts when its
+  label was known before t (docs/adr/0009-labels.md).
 """
 
 import hashlib
@@ -35,7 +36,7 @@ LOG_RETENTION_MS: Final = 32 * DAY_MS
 RECENT_EVENTS: Final = 32
 """Newest arrivals of a merchant that are remembered one by one."""
 LABEL_DELAY_MS: Final = 7 * DAY_MS
-"""Time after which a label counts as known."""
+"""Time after which the windows reach a transaction, and its label counts as known where nobody recorded when."""
 NO_TIME: Final = -1
 """Stands for an absent event time in an aggregate."""
 

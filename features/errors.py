@@ -15,6 +15,7 @@ TollgateError
 +-- CallFailed             a defect in another replica, which logged it
 +-- ServiceUnavailable     a client of the live service got no answer (training.scoring_client)
 +-- ScoringFailed          the live service did not score a file; says why (cluster.scoring)
++-- LabelsNotTaken         the live service did not take the labels of a file; says why (cluster.scoring)
 +-- ReplayRefused          a replay cannot be compared (training.replay)
 +-- ClusterError           the one-machine launcher cannot go on; says what to do
 """
@@ -90,6 +91,10 @@ class CallFailed(TollgateError):
 
 class ScoringFailed(TollgateError):
     """The live service did not score a file; the message says why."""
+
+
+class LabelsNotTaken(TollgateError):
+    """The live service did not take the labels of a file; the message says why."""
 
 
 class ClusterError(TollgateError):

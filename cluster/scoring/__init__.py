@@ -1,1 +1,1 @@
-"""Scoring a file through the live service: the command ``tollgate score``."""
+"""Files through the live service: the commands ``tollgate score`` and ``tollgate labels``."""
