@@ -13,7 +13,7 @@ before the transaction. An event counts when it *arrived* before the transaction
   arrivals see, the newest ``RECENT_EVENTS`` arrivals are taken out of the head exactly. A level of tiles
   keeps a fixed number of them, up to the newest seen;
 * label-delayed windows are ``[floor(t - d - w), floor(t - d))``: whole tiles. A fraud in them counts when its
-  label was known before t (docs/adr/0009-labels.md).
+  label was known before t (docs/adr/0010-labels.md).
 """
 
 import hashlib
