@@ -1,7 +1,10 @@
 """What a registered version was fitted on, and its own test period, as its run recorded them."""
 
+import json
+import tempfile
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from training.bundle import Manifest, Period
@@ -21,14 +24,17 @@ def version_periods(version: RegisteredVersion, manifest: Manifest, tracking_uri
         RegistryUnavailable: the registry does not answer.
     """
     known = {"train": manifest.training_period}
-    with talking_to_mlflow(tracking_uri):
+    with talking_to_mlflow(tracking_uri), tempfile.TemporaryDirectory(prefix="tollgate-data-") as folder:
         from mlflow import MlflowClient
-        from mlflow.artifacts import load_dict
+        from mlflow.artifacts import download_artifacts
 
         client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
-        run = client.get_run(version.run_id)
         if DATA_FILE in {file.path for file in client.list_artifacts(version.run_id)}:
-            periods = load_dict(f"{run.info.artifact_uri}/{DATA_FILE}").get("periods", {})
+            # Through the run: it works alike on SQLite and HTTP.
+            downloaded = download_artifacts(
+                run_id=version.run_id, artifact_path=DATA_FILE, dst_path=folder, tracking_uri=tracking_uri
+            )
+            periods = json.loads(Path(downloaded).read_text("utf-8")).get("periods", {})
             known |= {name: Period.model_validate(period) for name, period in periods.items()}
     return known
 
