@@ -254,11 +254,10 @@ def serve_deploy(stack: Stack, config: Json, file: Path) -> None:
 
 
 def test_metrics_of_the_served_decisions_equal_those_of_the_offline_path(stack: Stack, tmp_path: Path) -> None:
-    history = stack.home / "data" / "history"
-    days = sorted(folder.name.partition("=")[2] for folder in history.glob("*=*"))
+    # The test period of the first model, which it has not seen.
+    history = str(stack.home / "data" / "history")
     shown = stack.tollgate(
-        *("evaluate", "--live", "--clear", "--history", str(history), "--since", days[-8]),
-        *("--replicates", "20", "--out", str(tmp_path)),
+        "evaluate", "--live", "--clear", "--history", history, "--replicates", "20", "--out", str(tmp_path)
     )
     assert shown.returncode == 0, shown.stderr + shown.stdout
     assert "Every metric of the served decisions equals the offline one." in shown.stdout
