@@ -186,7 +186,7 @@ def test_more_later_changes_than_a_merchant_remembers_are_seen_beyond_the_newest
     assert seen[FRAUDS_30D].tolist() == [2, RECENT_CHANGES + 2]
 
 
-@given(labelled_histories(days=(8, 20, 30), max_size=16), st.data())
+@given(labelled_histories(days=(10, 20, 30), delays=(0, DAY, 2 * DAY)), st.data())
 def test_posting_labels_again_in_any_order_ends_in_the_same_state(
     store: OnlineStore, events: list[Event], data: st.DataObject
 ) -> None:

@@ -68,6 +68,7 @@ def test_a_late_change_counts_after_it_became_known_and_one_too_late_never() -> 
     codes, days = [0, 0, 0, 0], [0.5, 10, 10.5, 15]
     assert counted(codes, days, (0, 10, 1)) == [0, 0, 1, 0]
     assert counted(codes, days, (0, 15, 1)) == [0, 0, 0, 0]
+    assert counted(codes[:2], days[:2], (0, 10, 1)) == counted(codes[:2], days[:2], (0, 10.1, 1)) == [0, 0]
     assert counted(codes, days, (0, 10, 1), (0, 10.2, -1)) == [0, 0, 0, 0]
 
 
