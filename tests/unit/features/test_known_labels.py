@@ -62,6 +62,7 @@ def counted(codes: list[int], days: list[float], *changes: tuple[int, float, int
 def test_a_change_counts_for_its_merchant_from_when_the_windows_reach_it_until_they_leave_it() -> None:
     codes, days = [3, 3, 3, 3, 5, -1], [0.5, 7.9, 8, 15, 9, 9]
     assert counted(codes, days, (0, 0.6, 1)) == [0, 0, 1, 0, 0, 0]
+    assert counted(codes[:3], days[:3], (0, 0.6, 1)) == [0, 0, 1]
 
 
 def test_a_late_change_counts_after_it_became_known_and_one_too_late_never() -> None:
