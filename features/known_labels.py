@@ -73,37 +73,20 @@ def recorded_frauds(codes: Int64s, event_time_ms: Int64s, changes: LabelChanges)
     row, known_ms, change = changes.row[chosen], changes.known_ms[chosen], changes.change[chosen]
     if not len(row):
         return {name: np.zeros(len(codes), np.int64) for name in names}
-    ready = ready_ms(event_time_ms[row])
+    merchant, ready = codes[row], ready_ms(event_time_ms[row])
     enters = np.maximum(ready, known_ms + 1)
-    queries = _Queries(codes, event_time_ms)
+    earliest, latest = int(event_time_ms.min()), int(event_time_ms.max())
+    width = latest - earliest + 2
+    asked = banded_key(np.maximum(codes, 0), event_time_ms - earliest, width)
     columns = {}
     for name, window in zip(names, RISK_WINDOWS, strict=True):
         leaves = ready + window.duration_ms
         counts = enters < leaves
-        merchants, changed = codes[row][counts], change[counts]
-        entered = queries.sum_until(merchants, enters[counts], changed)
-        columns[name] = entered - queries.sum_until(merchants, leaves[counts], changed)
-    return columns
-
-
-class _Queries:
-    """The rows that ask: n merchants at n times."""
-
-    def __init__(self, codes: Int64s, event_time_ms: Int64s) -> None:
-        self._codes = codes
-        self._earliest = int(event_time_ms.min())
-        self._latest = int(event_time_ms.max())
-        self._asked = np.maximum(self._key(codes, event_time_ms), 0)
-        self._start = np.maximum(self._key(codes, np.full(len(codes), self._earliest)), 0)
-
-    def sum_until(self, codes: Int64s, time_ms: Int64s, change: Int64s) -> Int64s:
-        """Return for each row (n,) the sum of its merchant's changes up to its time."""
-        # What comes before the first row comes with it, and what comes after the last is never seen.
-        key = self._key(codes, np.clip(time_ms, self._earliest, self._latest + 1))
+        # What enters before the first row enters with it, and what comes after the last one is never seen. Each
+        # change both enters and leaves its merchant's band of keys, so every band begins at a sum of nothing.
+        moment = np.clip(np.concatenate([enters[counts], leaves[counts]]), earliest, latest + 1)
+        key = banded_key(np.tile(merchant[counts], 2), moment - earliest, width)
         order = np.argsort(key, kind="stable")
-        total, key = cumulative(change[order]), key[order]
-        sums = total[np.searchsorted(key, self._asked, "right")] - total[np.searchsorted(key, self._start)]
-        return np.where(self._codes >= 0, sums, 0)
-
-    def _key(self, codes: Int64s, time_ms: Int64s) -> Int64s:
-        return banded_key(codes, time_ms - self._earliest, self._latest - self._earliest + 2)
+        total = cumulative(np.concatenate([change[counts], -change[counts]])[order])
+        columns[name] = np.where(codes >= 0, total[np.searchsorted(key[order], asked, "right")], 0)
+    return columns

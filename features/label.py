@@ -21,7 +21,7 @@ Bools = npt.NDArray[np.bool_]
 
 _Id = Annotated[str, Field(min_length=1, max_length=64)]
 
-LABELS_A_CALL: Final = 512
+LABELS_A_CALL: Final = 256
 """Labels that one call of the store takes at most: it keeps the store from its other clients for some 5 ms."""
 
 _LONGEST_MS: Final = max(window.duration_ms for window in RISK_WINDOWS)

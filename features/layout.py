@@ -40,6 +40,9 @@ RECENT_CHANGES: Final = 24
 LABEL: Final = np.dtype([("event_time_ms", "<i8"), ("known_ms", "<i8"), ("is_fraud", "u1")])
 """One label on its way to the store: 17 bytes."""
 
+LABEL_BYTES: Final = 13
+"""A label key holds known_at (8), day (4) and verdict (1) in so many bytes, and then the merchant's key."""
+
 LAYOUT_VERSION: Final = 2
 """Part of every key: raise it when what a key holds changes."""
 
@@ -92,7 +95,7 @@ def lua_prelude() -> str:
         "CHANGES_AT": _offset("changes"),
         "CHANGE_BYTES": CHANGE.itemsize,
         "RECENT_CHANGES": RECENT_CHANGES,
-        "LABEL_BYTES": 13,
+        "LABEL_BYTES": LABEL_BYTES,
         "FRAUD_LEVEL": _level(FRAUD_LEVEL),
         "VELOCITY_LEVELS": "{" + ", ".join(_level(level) for level in VELOCITY_LEVELS) + "}",
         "EMPTY_MERCHANT": rf"string.rep('\0', {MERCHANT.itemsize})",

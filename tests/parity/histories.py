@@ -21,7 +21,7 @@ _TIMES_OF_DAY: Final = (
     *(0, 1, 4 * MINUTE, 5 * MINUTE, 10 * MINUTE, 55 * MINUTE, HOUR - 1, HOUR, HOUR + 1, 65 * MINUTE, 2 * HOUR),
     *(80 * MINUTE, 6 * HOUR, 18 * HOUR, 22 * HOUR, 23 * HOUR, DAY - 1),
 )
-_DELAYS: Final = (
+DELAYS: Final = (
     *(0, -HOUR, HOUR, DAY, 6 * DAY, 7 * DAY - 1, 7 * DAY, 7 * DAY + 1, 8 * DAY - 1, 8 * DAY, 8 * DAY + 1, 9 * DAY),
     *(10 * DAY, 14 * DAY, 21 * DAY, 30 * DAY, 37 * DAY, 38 * DAY, 39 * DAY, 60 * DAY),
 )
@@ -97,10 +97,12 @@ def known_labels(event: Event) -> list[dict[str, object]] | None:
 
 
 @st.composite
-def labelled_histories(draw: st.DrawFn, days: Sequence[int] = range(46), max_size: int = 12) -> list[Event]:
+def labelled_histories(
+    draw: st.DrawFn, days: Sequence[int] = range(46), max_size: int = 12, delays: Sequence[int] = DELAYS
+) -> list[Event]:
     """Return events of which most have up to two labels: early, late, corrected, repeated, none at all."""
     events = draw(histories(time=times(days), max_size=max_size))
-    label = st.tuples(st.sampled_from(_DELAYS), st.booleans())
+    label = st.tuples(st.sampled_from(delays), st.booleans())
     recorded = st.one_of(st.none(), st.lists(label, max_size=2))
     return [_labelled(event, draw(recorded)) for event in events]
 

@@ -33,7 +33,13 @@ def test_labels_of_a_history_in_order_of_event_time(
     assert_equal(replay(store, by_time(events), sizes), by_time(events))
 
 
-@given(labelled_histories(), SIZES)
+# Half of the payments lie in the windows of the others, and their labels come between those.
+@given(
+    labelled_histories(
+        days=(0, 1, 9, 10, 12), delays=(DAY, *(n * DAY + ms for n in (9, 10, 11) for ms in (-1, 0)))
+    ),
+    SIZES,
+)
 def test_labels_of_transactions_in_any_order_of_arrival(
     store: OnlineStore, events: list[Event], sizes: list[int]
 ) -> None:
@@ -180,7 +186,7 @@ def test_more_later_changes_than_a_merchant_remembers_are_seen_beyond_the_newest
     assert seen[FRAUDS_30D].tolist() == [2, RECENT_CHANGES + 2]
 
 
-@given(labelled_histories(max_size=20), st.data())
+@given(labelled_histories(days=(10, 20, 30), delays=(0, DAY, 2 * DAY)), st.data())
 def test_posting_labels_again_in_any_order_ends_in_the_same_state(
     store: OnlineStore, events: list[Event], data: st.DataObject
 ) -> None:

@@ -1,6 +1,7 @@
 """Labels over HTTP: a merchant's risk rises with a fraud that became known, and falls when it is taken back."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,6 +15,21 @@ pytestmark = pytest.mark.serve
 def test_a_label_changes_the_risk_of_its_merchant_until_it_is_corrected(stack: Stack) -> None:
     with httpx.Client(base_url=stack.http, timeout=30) as client:
         check_labels(client, "labelled-shop")
+
+
+def test_the_labels_of_a_file_reach_the_merchant(stack: Stack, tmp_path: Path) -> None:
+    then = (datetime.now(UTC) - timedelta(days=10)).isoformat()
+    rows = [f"from-a-file-{i},{then},shop-of-the-file,1" for i in range(3)]
+    (tmp_path / "labels.csv").write_text("\n".join(["transaction_id,timestamp,merchant_id,is_fraud", *rows, "x"]))
+    refused = stack.tollgate("labels", str(tmp_path / "labels.csv"), "--source", "chargeback")
+    assert refused.returncode == 1
+    (tmp_path / "labels.csv").write_text("\n".join(["transaction_id,timestamp,merchant_id,is_fraud", *rows]))
+    for outcome in ("3 new", "3 repeated"):
+        posted = stack.tollgate("labels", str(tmp_path / "labels.csv"), "--source", "chargeback")
+        assert (posted.returncode, outcome in posted.stderr) == (0, True), posted.stderr
+    with httpx.Client(base_url=stack.http, timeout=30) as client:
+        frauds, _ = risk(client, "shop-of-the-file")
+    assert frauds == 3
 
 
 def check_labels(client: httpx.Client, merchant: str) -> None:

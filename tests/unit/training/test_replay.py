@@ -90,8 +90,8 @@ def test_every_feature_and_score_equals_the_offline_path(replayer: Replayer, his
 def test_labels_are_sent_when_the_history_says_that_they_were_known(
     replayer: Replayer, tmp_path: Path, late: bool
 ) -> None:
-    events = with_recorded_labels(two_months(rows=800))
-    table = out_of_order(events) if late else history_table(events)
+    events = with_recorded_labels(two_months(rows=1200))
+    table = out_of_order(events, late_share=0.5) if late else history_table(events)
     report = replayer.run(write_history(tmp_path / "labelled", table), WEEK)
     assert_equal(report, report.sent)
 
