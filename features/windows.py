@@ -9,6 +9,9 @@ import numpy.typing as npt
 from features.definitions import (
     CUSTOMER_WINDOWS,
     D30,
+    DAY_MS,
+    DAY_QUARTER_MS,
+    DAY_QUARTERS,
     DEVICE_WINDOWS,
     FRAUD_LEVEL,
     LABEL_DELAY_MS,
@@ -29,7 +32,7 @@ Bools = npt.NDArray[np.bool_]
 Records = npt.NDArray[Any]
 
 _DAYS: Final = VELOCITY_LEVELS[-1]
-_RISK_LENGTHS_MS: Final = np.array([[window.duration_ms] for window in RISK_WINDOWS])
+_RISK_DAYS: Final = np.array([[window.duration_ms // DAY_MS] for window in RISK_WINDOWS])
 _NO_MERCHANT: Final = bytes(MERCHANT.itemsize)
 
 
@@ -160,11 +163,9 @@ def merchant_aggregates(
         counts, amounts = _tiles(merchants, level, first[None], last, later)
         columns[f"merchant_count_{level.window.name}"] = counts[0]
         columns[f"merchant_amount_{level.window.name}"] = amounts[0]
-    known_until_ms = event_time_ms - LABEL_DELAY_MS
-    first = (known_until_ms - _RISK_LENGTHS_MS) // _DAYS.tile_ms
-    last = known_until_ms // _DAYS.tile_ms - 1
-    counts, _ = _tiles(merchants, _DAYS, first, last, later)
-    frauds = _frauds(merchants, first, last, event_time_ms)
+    head = (event_time_ms - LABEL_DELAY_MS) // DAY_QUARTER_MS
+    counts = _delayed_counts(merchants, head, later)
+    frauds = _delayed_frauds(merchants, head, event_time_ms)
     for i, window in enumerate(RISK_WINDOWS):
         columns[f"merchant_delayed_count_{window.name}"] = counts[i]
         columns[f"merchant_delayed_frauds_{window.name}"] = frauds[i]
@@ -209,20 +210,51 @@ def _tiles(
     return counts, amounts
 
 
-def _frauds(merchants: Records, first: Int64s, last: Int64s, event_time_ms: Int64s) -> Int64s:
-    """Return the frauds (windows, n) of the days ``first`` (windows, n) to ``last`` (n,).
+def _delayed_counts(merchants: Records, head: Int64s, later: Bools | None) -> Int64s:
+    """Return the counts (windows, n) of the label-delayed windows; ``later`` as in :func:`_tiles`."""
+    counts, bounds = _delayed(merchants[_DAYS.name], _DAYS, head)
+    if later is not None:
+        quarter = merchants["recent"]["event_time_ms"] // DAY_QUARTER_MS
+        counts -= (later & _within(quarter, bounds)).sum(axis=2)
+    return counts
+
+
+def _delayed_frauds(merchants: Records, head: Int64s, event_time_ms: Int64s) -> Int64s:
+    """Return the frauds (windows, n) of the label-delayed windows.
 
     Labels known at or after a transaction are in the tiles when it arrives late or again; they are taken out.
     """
-    tiles = merchants[FRAUD_LEVEL.name]
-    index, bounds = _kept(tiles, FRAUD_LEVEL, first, last)
-    counts: Int64s = np.einsum("wnt,nt->wn", _within(index, bounds), tiles["count"].astype(np.int64))
+    frauds, bounds = _delayed(merchants[FRAUD_LEVEL.name], FRAUD_LEVEL, head)
     changes = merchants["recent_changes"]
     later = changes["known_ms"] >= event_time_ms[:, None]  # An empty place says 0.
     if later.any():
-        chosen = later & _within(changes["tile"].astype(np.int64), bounds)
-        counts -= np.einsum("wnt,nt->wn", chosen, changes["change"].astype(np.int64))
-    return counts
+        chosen = later & _within(changes["quarter"].astype(np.int64), bounds)
+        frauds -= np.einsum("wnt,nt->wn", chosen, changes["change"].astype(np.int64))
+    return frauds
+
+
+def _delayed(tiles: Records, level: TileLevel, head: Int64s) -> tuple[Int64s, "_Bounds"]:
+    """Return what a level of days counts in the label-delayed windows (windows, n), and their bounds in quarters.
+
+    A window is as many whole days before the day of its head as it is long, and what that day holds before the
+    head's quarter, without what its first day holds before the same quarter.
+
+    Args:
+        tiles: (n, tiles).
+        head: (n,) the first quarter that the windows do not hold.
+    """
+    day, quarter = np.divmod(head, DAY_QUARTERS)
+    first = day - _RISK_DAYS
+    index, bounds = _kept(tiles, level, first, day - 1)
+    counts: Int64s = np.einsum("wnt,nt->wn", _within(index, bounds), tiles["count"].astype(np.int64))
+    oldest = index.max(axis=1) - level.tiles + 1
+    edges = np.concatenate([day[None], first])
+    row, slot = np.arange(len(tiles)), edges % level.tiles
+    kept = (index[row, slot] == edges) & (edges >= oldest) & (quarter > 0)
+    before = kept * tiles["before"][row, slot, quarter - 1].astype(np.int64)
+    counts += before[0] - before[1:]
+    first_quarter = np.maximum(head - _RISK_DAYS * DAY_QUARTERS, oldest * DAY_QUARTERS)
+    return counts, (first_quarter[:, :, None], head[:, None] - 1)
 
 
 _Bounds = tuple[Int64s, Int64s]

@@ -114,7 +114,7 @@ def busy_month(rng: np.random.Generator) -> list[Event]:
 
 
 LATE = MONDAY + 12 * DAY
-"""A label of Monday is late then: the window holds the day from the 8th day on."""
+"""A label of Monday is late then: the window holds its first quarter from the 8th day, 06:00, on."""
 
 
 @pytest.mark.parametrize(
@@ -132,8 +132,9 @@ LATE = MONDAY + 12 * DAY
 def test_what_a_label_counts_and_when(
     store: OnlineStore, labels: Sequence[tuple[int, bool]], seen: list[int]
 ) -> None:
-    """On the 8th day less a moment, then on it, just after the late label, after 30 days, and a day later."""
-    moments = (8 * DAY - 1, 8 * DAY, 12 * DAY + 1, 37 * DAY, 38 * DAY)
+    """At 06:00 of the 8th day less a moment, then at it, just after the late label, and as 30 days end."""
+    ready = 7 * DAY + 6 * HOUR
+    moments = (ready - 1, ready, 12 * DAY + 1, ready + 30 * DAY - 1, ready + 30 * DAY)
     fraud = Event("fraud", MONDAY, 100, "ann", "shop", labels=tuple(labels), fraud=True)
     arrivals = [fraud, *(Event(f"t{m}", MONDAY + m, 100, "bob", "shop", labels=()) for m in moments)]
     columns = offline_columns(history_table(arrivals))
