@@ -111,7 +111,7 @@ class LabelBatch:
 
 
 def ready_ms(event_time_ms: Int64s) -> Int64s:
-    """Return the time (n,) from which the delayed windows hold the quarters of days of events (n,)."""
+    """Return the time (n,) from which the delayed windows hold the quarter of a day that each event (n,) lies in."""
     return (event_time_ms // DAY_QUARTER_MS + 1) * DAY_QUARTER_MS + LABEL_DELAY_MS
 
 
