@@ -175,7 +175,7 @@ class Ingress:
             description=LABEL_WORDS,
             responses={
                 200: {"model": LabelResult | LabelsResponse, "content": LABEL_ANSWERS},
-                409: {"model": ErrorResponse, "description": "Another label contradicts merchant or day."},
+                409: {"model": ErrorResponse, "description": "Another label contradicts merchant or time."},
                 **_ERRORS,
             },
             openapi_extra={"requestBody": label_body()},

@@ -11,7 +11,7 @@ LABEL_WORDS: Final = """\
 What became known of transactions: chargebacks, and the verdicts of analysts. One object, or an array of them; each
 has its own result or its own error, in the order of the request.
 
-* A label counts in the merchant's risk features from `known_at` on, once the delayed windows reach the day of its
+* A label counts in the merchant's risk features from `known_at` on, once the delayed windows reach the time of its
   transaction; never before. It may come before its transaction.
 * Posting it again changes nothing, so a request without an answer can simply be sent again.
 * A later label of the same transaction (by `known_at`) takes the place of the earlier one: `is_fraud: false` takes

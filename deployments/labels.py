@@ -35,7 +35,7 @@ Observer = Callable[[str, str, int], None]
 NO_MERCHANT: Final = "without merchant_id it counts in no merchant's risk"
 OUT_OF_REACH: Final = "older than any window reaches: it counts in no merchant's risk"
 _CONFLICT: Final = (
-    "an earlier label of this transaction names another merchant_id or another day of timestamp;"
+    "an earlier label of this transaction names another merchant_id or another quarter of a day;"
     " nothing was changed"
 )
 _JSON: Final[TypeAdapter[Any]] = TypeAdapter(Any)

@@ -12,7 +12,9 @@ before the transaction. An event counts when it *arrived* before the transaction
   down to a tile, ``[floor(t - w), t)``. Of a merchant's events at or after t, which only ties and late
   arrivals see, the newest ``RECENT_EVENTS`` arrivals are taken out of the head exactly. A level of tiles
   keeps a fixed number of them, up to the newest seen;
-* label-delayed windows are ``[floor(t - d - w), floor(t - d))``: whole tiles, whose labels are all known at t.
+* label-delayed windows are ``[floor(t - d - w), floor(t - d))`` in quarters of a UTC day: the labels of a quarter
+  are all known at t. Tiles of days say how much of them lies before each quarter, so these windows are read from
+  them too, as far back as the days are kept.
 """
 
 import hashlib
@@ -36,6 +38,9 @@ RECENT_EVENTS: Final = 32
 """Newest arrivals of a merchant that are remembered one by one."""
 LABEL_DELAY_MS: Final = 7 * DAY_MS
 """Time after which a label counts as known."""
+DAY_QUARTER_MS: Final = 6 * HOUR_MS
+"""Both ends of a label-delayed window are snapped down to it: whole days lose half a day of known labels."""
+DAY_QUARTERS: Final = DAY_MS // DAY_QUARTER_MS
 NO_TIME: Final = -1
 """Stands for an absent event time in an aggregate."""
 
@@ -308,7 +313,7 @@ FEATURES: Final = (
 
 FEATURE_NAMES: Final = tuple(feature.name for feature in FEATURES)
 
-FORMULAS_VERSION: Final = 1
+FORMULAS_VERSION: Final = 2
 """Raise it with every change of what a formula or an evaluator computes; tests/unit/features pins its values."""
 
 
@@ -324,6 +329,7 @@ def fingerprint() -> str:
         "log": [LOG_EVENTS, LOG_RETENTION_MS],
         "recent_events": RECENT_EVENTS,
         "label_delay_ms": LABEL_DELAY_MS,
+        "day_quarter_ms": DAY_QUARTER_MS,
         "levels": [asdict(level) for level in (*VELOCITY_LEVELS, FRAUD_LEVEL)],
         "risk_windows": [asdict(window) for window in RISK_WINDOWS],
         "features": [[f.name, f.formula, *f.inputs] for f in FEATURES],

@@ -1,8 +1,8 @@
 """The recorded labels of a history: who was known to be a fraud, from when, until when, and what that adds up to.
 
-A verdict changes the frauds of its merchant's day by one. A window of whole days holds a day for one interval of
-time, so each change counts from one moment until another, for whatever transaction of the merchant lies between,
-in whatever order they arrived.
+A verdict changes the frauds of a quarter of its merchant's day by one. A window of whole quarters holds each of
+them for one interval of time, so a change counts from one moment until another, for whatever transaction of the
+merchant lies between, in whatever order they arrived.
 """
 
 from dataclasses import dataclass

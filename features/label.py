@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.definitions import DAY_MS, LABEL_DELAY_MS, RISK_WINDOWS
+from features.definitions import DAY_QUARTER_MS, LABEL_DELAY_MS, RISK_WINDOWS
 from features.errors import InvalidLabel
 from features.transaction import EARLIEST_EVENT_TIME_MS, MAX_CLOCK_SKEW_MS, Int64s, event_time_ms
 
@@ -36,7 +36,7 @@ class Label(BaseModel):
     timestamp: datetime = Field(
         strict=False,
         description="Event time of the transaction: ISO 8601 or epoch seconds. Without an offset it is UTC. Its "
-        "UTC day counts.",
+        "quarter of the UTC day counts.",
     )
     merchant_id: _Id | None = Field(
         None, description="Merchant of the transaction. A label without one counts in no merchant's risk."
@@ -62,7 +62,7 @@ class LabelOutcome(IntEnum):
     SUPERSEDED = 3
     """A verdict with a later ``known_at`` stands."""
     CONFLICT = 4
-    """An earlier label says that the transaction has another merchant or day; nothing was changed."""
+    """An earlier label says that the transaction has another merchant or quarter of a day; nothing was changed."""
 
 
 def check_label(label: Label, now_ms: int) -> None:
@@ -111,10 +111,10 @@ class LabelBatch:
 
 
 def ready_ms(event_time_ms: Int64s) -> Int64s:
-    """Return the time (n,) from which the delayed windows hold the days of events (n,)."""
-    return (event_time_ms // DAY_MS + 1) * DAY_MS + LABEL_DELAY_MS
+    """Return the time (n,) from which the delayed windows hold the quarter of a day of each event (n,)."""
+    return (event_time_ms // DAY_QUARTER_MS + 1) * DAY_QUARTER_MS + LABEL_DELAY_MS
 
 
 def is_out_of_reach(event_time_ms: Int64s, known_ms: Int64s) -> Bools:
-    """Return where (n,) no window at or after ``known_ms`` reaches the day of the event any more."""
+    """Return where (n,) no window at or after ``known_ms`` reaches the event any more."""
     return known_ms + 1 >= ready_ms(event_time_ms) + _LONGEST_MS

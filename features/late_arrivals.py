@@ -12,6 +12,8 @@ import numpy as np
 from features.definitions import (
     D30,
     DAY_MS,
+    DAY_QUARTER_MS,
+    DAY_QUARTERS,
     LABEL_DELAY_MS,
     LOG_EVENTS,
     LOG_RETENTION_MS,
@@ -87,7 +89,7 @@ def late_merchant_columns(events: EntityEvents) -> dict[str, Int64s]:
             amount += tiles.total["amount"][end] - tiles.total["amount"][begin]
         columns[f"merchant_count_{level.window.name}"] = count
         columns[f"merchant_amount_{level.window.name}"] = amount
-    return columns | _delayed_columns(tiles, oldest, tiles.of(events.values["time"] - LABEL_DELAY_MS))
+    return columns | _delayed_columns(events, tiles, oldest)
 
 
 def _ahead(events: EntityEvents, tiles: "_Tiles", oldest: Int64s) -> tuple[Int64s, Int64s]:
@@ -103,20 +105,42 @@ def _ahead(events: EntityEvents, tiles: "_Tiles", oldest: Int64s) -> tuple[Int64
     return count_ahead, amount_ahead
 
 
-def _delayed_columns(tiles: "_Tiles", oldest: Int64s, head: Int64s) -> dict[str, Int64s]:
-    """Return the label-delayed aggregates; ``tiles`` are days and ``head`` (m,) the first day not counted."""
+def _delayed_columns(events: EntityEvents, days: "_Tiles", oldest: Int64s) -> dict[str, Int64s]:
+    """Return the label-delayed aggregates; ``oldest`` (m,) is the first day whose counts are kept.
+
+    A window is as many whole days before the day of its head as it is long, and what that day holds before the
+    head's quarter, without what its first day holds before the same quarter.
+    """
+    quarters = _Tiles(events, DAY_QUARTER_MS)
+    head = quarters.of(events.values["time"] - LABEL_DELAY_MS)
+    day, quarter = head // DAY_QUARTERS, head % DAY_QUARTERS
     counts, frauds = {}, {}
-    count, fraud = np.zeros_like(head), np.zeros_like(head)
     windows = {window.duration_ms // DAY_MS: window.name for window in RISK_WINDOWS}
+    running = _before(quarters, day, quarter, oldest)
     for back in range(1, max(windows) + 1):
-        begin, end = tiles.arrived(head - back)
-        # The frauds have tiles of their own, which late events do not outrun.
-        fraud += tiles.total["fraud"][end] - tiles.total["fraud"][begin]
-        count += np.where(head - back >= oldest, end - begin, 0)
+        running += _arrived(days, day - back, oldest)
         if back in windows:
-            counts[f"merchant_delayed_count_{windows[back]}"] = count.copy()
-            frauds[f"merchant_delayed_frauds_{windows[back]}"] = fraud.copy()
+            inside = running - _before(quarters, day - back, quarter, oldest)
+            counts[f"merchant_delayed_count_{windows[back]}"] = inside[0]
+            frauds[f"merchant_delayed_frauds_{windows[back]}"] = inside[1]
     return counts | frauds
+
+
+def _before(quarters: "_Tiles", day: Int64s, quarter: Int64s, oldest: Int64s) -> Int64s:
+    """Return the counts and frauds (2, m) of each event's ``day`` before its ``quarter`` of it."""
+    total = np.zeros((2, len(day)), np.int64)
+    for back in range(DAY_QUARTERS - 1):
+        total += (back < quarter) * _arrived(quarters, day * DAY_QUARTERS + back, oldest * DAY_QUARTERS)
+    return total
+
+
+def _arrived(tiles: "_Tiles", tile: Int64s, oldest: Int64s) -> Int64s:
+    """Return the counts and frauds (2, m) of a tile of each event."""
+    begin, end = tiles.arrived(tile)
+    # The frauds have tiles of their own, which late events do not outrun.
+    return np.stack(
+        [np.where(tile >= oldest, end - begin, 0), tiles.total["fraud"][end] - tiles.total["fraud"][begin]]
+    )
 
 
 def _newest_before(events: EntityEvents) -> Int64s:

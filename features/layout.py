@@ -6,6 +6,8 @@ import numpy as np
 
 from features.definitions import (
     DAY_MS,
+    DAY_QUARTER_MS,
+    DAY_QUARTERS,
     FRAUD_LEVEL,
     LOG_EVENTS,
     LOG_RETENTION_MS,
@@ -28,35 +30,46 @@ EVENT: Final = np.dtype(
 RECENT: Final = np.dtype([("event_time_ms", "<i8"), ("amount_minor", "<i8"), ("hash", "<u8")])
 """One remembered arrival of a merchant: the first 24 bytes of an event."""
 
-FRAUD_TILE: Final = np.dtype([("tile", "<u4"), ("count", "<u4")])
-"""One tile of a merchant's frauds: its day, and how many transactions of it are labelled fraud. 8 bytes."""
+FRAUD_TILE: Final = np.dtype([("tile", "<u4"), ("count", "<u2"), ("before", "<u2", (DAY_QUARTERS - 1,))])
+"""One tile of a merchant's frauds: its day, how many transactions of it are labelled fraud, and how many of these
+lie before its second, third and fourth quarter. 12 bytes; a count stays at 65,535."""
 
-CHANGE: Final = np.dtype([("known_ms", "<i8"), ("tile", "<u4"), ("change", "<i4")])
-"""One change of a merchant's frauds: when its label became known, day of the transaction, +1 or -1. 16 bytes."""
+CHANGE: Final = np.dtype([("known_ms", "<i8"), ("quarter", "<u4"), ("change", "<i4")])
+"""One change of a merchant's frauds: when its label became known, the quarter of a day in which the transaction
+lies (event time // ``DAY_QUARTER_MS``), +1 or -1. 16 bytes."""
 
 RECENT_CHANGES: Final = 24
-"""Newest changes of its frauds that a merchant remembers one by one: with them the record fills 3 KB."""
+"""Newest changes of its frauds that a merchant remembers one by one."""
 
 LABEL: Final = np.dtype([("event_time_ms", "<i8"), ("known_ms", "<i8"), ("is_fraud", "u1")])
 """One label on its way to the store: 17 bytes."""
 
-LAYOUT_VERSION: Final = 2
+LAYOUT_VERSION: Final = 3
 """Part of every key: raise it when what a key holds changes."""
 
 TILE: Final = np.dtype([("tile", "<u4"), ("count", "<u4"), ("amount_minor", "<i8")])
 """One tile of a merchant: its index (event time // tile size), and what fell into it. 16 bytes."""
 
+DAY_TILE: Final = np.dtype([*TILE.descr, ("before", "<u4", (DAY_QUARTERS - 1,))])
+"""A tile of a day, and how many of its count lie before its second, third and fourth quarter. 28 bytes."""
+
+
+def _tile(level: TileLevel) -> "np.dtype[np.void]":
+    return DAY_TILE if level.tile_ms == DAY_MS else TILE
+
+
 MERCHANT: Final = np.dtype(
     [
         ("arrivals", "<i8"),
         ("recent", RECENT, (RECENT_EVENTS,)),
-        *((level.name, TILE, (level.tiles,)) for level in VELOCITY_LEVELS),
+        *((level.name, _tile(level), (level.tiles,)) for level in VELOCITY_LEVELS),
         (FRAUD_LEVEL.name, FRAUD_TILE, (FRAUD_LEVEL.tiles,)),
         ("changes", "<i8"),
         ("recent_changes", CHANGE, (RECENT_CHANGES,)),
     ]
 )
-"""The state of a merchant, however busy: rings of recent arrivals, of tiles a level, of changes of its frauds."""
+"""The state of a merchant, however busy: rings of recent arrivals, of tiles a level, of changes of its frauds.
+3,792 bytes."""
 
 LOG_TTL_S: Final = (LOG_RETENTION_MS + 2 * DAY_MS) // 1000
 """Life of a silent log, in seconds: when it ends, all its events are past retention (a day for the refresh
@@ -72,7 +85,10 @@ def _offset(name: str) -> int:
 
 
 def _level(level: TileLevel) -> str:
-    return f"{{at = {_offset(level.name)}, tile_ms = {level.tile_ms}, tiles = {level.tiles}}}"
+    return (
+        f"{{at = {_offset(level.name)}, tile_ms = {level.tile_ms}, tiles = {level.tiles}, "
+        f"bytes = {MERCHANT[level.name].base.itemsize}}}"
+    )
 
 
 def lua_prelude() -> str:
@@ -81,6 +97,8 @@ def lua_prelude() -> str:
         "RECORD_BYTES": EVENT.itemsize,
         "HASH_AT": 17,  # Lua counts from 1.
         "DAY_MS": DAY_MS,
+        "DAY_QUARTER_MS": DAY_QUARTER_MS,
+        "DAY_QUARTERS": DAY_QUARTERS,
         "LOG_BYTES": LOG_EVENTS * EVENT.itemsize,
         "LOG_RETENTION_MS": LOG_RETENTION_MS,
         "LOG_TTL_S": LOG_TTL_S,
@@ -88,7 +106,6 @@ def lua_prelude() -> str:
         "RECENT_EVENTS": RECENT_EVENTS,
         "RECENT_BYTES": RECENT.itemsize,
         "TILE_BYTES": TILE.itemsize,
-        "FRAUD_TILE_BYTES": FRAUD_TILE.itemsize,
         "CHANGES_AT": _offset("changes"),
         "CHANGE_BYTES": CHANGE.itemsize,
         "RECENT_CHANGES": RECENT_CHANGES,

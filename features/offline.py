@@ -15,7 +15,7 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 from features.definitions import (
     CUSTOMER_WINDOWS,
     D30,
-    DAY_MS,
+    DAY_QUARTER_MS,
     DEVICE_WINDOWS,
     LABEL_DELAY_MS,
     LOG_EVENTS,
@@ -220,10 +220,10 @@ def _prompt_merchant_columns(events: EntityEvents) -> dict[str, Int64s]:
         begin = np.searchsorted(key, key - (time - tail))
         columns[f"merchant_count_{level.window.name}"] = end - begin
         columns[f"merchant_amount_{level.window.name}"] = total[end] - total[begin]
-    head = (time - LABEL_DELAY_MS) // DAY_MS * DAY_MS
+    head = (time - LABEL_DELAY_MS) // DAY_QUARTER_MS * DAY_QUARTER_MS
     end = np.searchsorted(key, key - (time - head))
     for window in RISK_WINDOWS:
-        # A window of whole days begins as many days before the head as it is long.
+        # Windows are whole days long, so their tail is snapped where their head is.
         begin = np.searchsorted(key, key - (time - head + window.duration_ms))
         columns[f"merchant_delayed_count_{window.name}"] = end - begin
         columns[f"merchant_delayed_frauds_{window.name}"] = frauds[end] - frauds[begin]

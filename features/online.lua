@@ -42,13 +42,28 @@ local function append(key, log, record, time_ms)
   end
 end
 
+-- How many of a day lie before its second, third and fourth quarter, with one more at time_ms.
+local function count_before_quarters(state, at, is_new, time_ms)
+  local second, third, fourth = 0, 0, 0
+  if not is_new then second, third, fourth = struct.unpack('<I4I4I4', state, at + 1) end
+  local quarter = math.floor(time_ms % DAY_MS / DAY_QUARTER_MS)
+  if quarter < 1 then second = second + 1 end
+  if quarter < 2 then third = third + 1 end
+  if quarter < 3 then fourth = fourth + 1 end
+  return struct.pack('<I4I4I4', second, third, fourth)
+end
+
 local function count_in_tile(key, state, level, time_ms, amount_minor)
   local tile = math.floor(time_ms / level.tile_ms)
-  local at = level.at + (tile % level.tiles) * TILE_BYTES
+  local at = level.at + (tile % level.tiles) * level.bytes
   local stored, count, total = struct.unpack('<I4I4i8', state, at + 1)
   if stored > tile then return end
   if stored < tile then count, total = 0, 0 end
-  redis.call('SETRANGE', key, at, struct.pack('<I4I4i8', tile, count + 1, total + amount_minor))
+  local record = struct.pack('<I4I4i8', tile, count + 1, total + amount_minor)
+  if level.tile_ms == DAY_MS then
+    record = record .. count_before_quarters(state, at + TILE_BYTES, stored < tile, time_ms)
+  end
+  redis.call('SETRANGE', key, at, record)
 end
 
 local function update_merchant(key, state, record, time_ms, amount_minor)

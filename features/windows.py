@@ -10,26 +10,22 @@ from features.definitions import (
     CUSTOMER_WINDOWS,
     D30,
     DEVICE_WINDOWS,
-    FRAUD_LEVEL,
-    LABEL_DELAY_MS,
     LOG_EVENTS,
     LOG_RETENTION_MS,
     NO_TIME,
     RECENT_EVENTS,
-    RISK_WINDOWS,
     VELOCITY_LEVELS,
     TileLevel,
     Window,
     log_columns,
 )
+from features.delayed_windows import delayed_aggregates
 from features.layout import EVENT, MERCHANT
 from features.transaction import NO_PLACE, Int64s
 
 Bools = npt.NDArray[np.bool_]
 Records = npt.NDArray[Any]
 
-_DAYS: Final = VELOCITY_LEVELS[-1]
-_RISK_LENGTHS_MS: Final = np.array([[window.duration_ms] for window in RISK_WINDOWS])
 _NO_MERCHANT: Final = bytes(MERCHANT.itemsize)
 
 
@@ -157,18 +153,10 @@ def merchant_aggregates(
     for level in VELOCITY_LEVELS:
         first = (event_time_ms - level.window.duration_ms) // level.tile_ms
         last = event_time_ms // level.tile_ms
-        counts, amounts = _tiles(merchants, level, first[None], last, later)
-        columns[f"merchant_count_{level.window.name}"] = counts[0]
-        columns[f"merchant_amount_{level.window.name}"] = amounts[0]
-    known_until_ms = event_time_ms - LABEL_DELAY_MS
-    first = (known_until_ms - _RISK_LENGTHS_MS) // _DAYS.tile_ms
-    last = known_until_ms // _DAYS.tile_ms - 1
-    counts, _ = _tiles(merchants, _DAYS, first, last, later)
-    frauds = _frauds(merchants, first, last, event_time_ms)
-    for i, window in enumerate(RISK_WINDOWS):
-        columns[f"merchant_delayed_count_{window.name}"] = counts[i]
-        columns[f"merchant_delayed_frauds_{window.name}"] = frauds[i]
-    return columns
+        counts, amounts = _tiles(merchants, level, first, last, later)
+        columns[f"merchant_count_{level.window.name}"] = counts
+        columns[f"merchant_amount_{level.window.name}"] = amounts
+    return columns | delayed_aggregates(merchants, event_time_ms, later)
 
 
 def _later_arrivals(merchants: Records, event_time_ms: Int64s, hashes: npt.NDArray[np.uint64]) -> Bools | None:
@@ -191,53 +179,24 @@ def _later_arrivals(merchants: Records, event_time_ms: Int64s, hashes: npt.NDArr
 def _tiles(
     merchants: Records, level: TileLevel, first: Int64s, last: Int64s, later: Bools | None
 ) -> tuple[Int64s, Int64s]:
-    """Return the counts and amounts (windows, n) of the tiles ``first`` (windows, n) to ``last`` (n,) of a level.
+    """Return the counts and amounts (n,) of the tiles ``first`` (n,) to ``last`` (n,) of a level.
 
     ``later`` (n, RECENT_EVENTS) are the arrivals to take out again.
     """
     tiles = merchants[level.name]
-    index, bounds = _kept(tiles, level, first, last)
-    chosen = _within(index, bounds)
-    counts = np.einsum("wnt,nt->wn", chosen, tiles["count"].astype(np.int64))
-    amounts = np.einsum("wnt,nt->wn", chosen, tiles["amount_minor"])
+    index = tiles["tile"].astype(np.int64)
+    oldest = index.max(axis=1) - level.tiles + 1
+    begin, end = np.maximum(first, oldest)[:, None], last[:, None]
+    chosen = (index >= begin) & (index <= end)
+    counts = np.einsum("nt,nt->n", chosen, tiles["count"].astype(np.int64))
+    amounts = np.einsum("nt,nt->n", chosen, tiles["amount_minor"])
     if later is not None:
         recent = merchants["recent"]
         index = recent["event_time_ms"] // level.tile_ms
-        chosen = later & _within(index, bounds)
-        counts -= chosen.sum(axis=2)
-        amounts -= np.einsum("wnt,nt->wn", chosen, recent["amount_minor"])
+        chosen = later & (index >= begin) & (index <= end)
+        counts -= chosen.sum(axis=1)
+        amounts -= np.einsum("nt,nt->n", chosen, recent["amount_minor"])
     return counts, amounts
-
-
-def _frauds(merchants: Records, first: Int64s, last: Int64s, event_time_ms: Int64s) -> Int64s:
-    """Return the frauds (windows, n) of the days ``first`` (windows, n) to ``last`` (n,).
-
-    Labels known at or after a transaction are in the tiles when it arrives late or again; they are taken out.
-    """
-    tiles = merchants[FRAUD_LEVEL.name]
-    index, bounds = _kept(tiles, FRAUD_LEVEL, first, last)
-    counts: Int64s = np.einsum("wnt,nt->wn", _within(index, bounds), tiles["count"].astype(np.int64))
-    changes = merchants["recent_changes"]
-    later = changes["known_ms"] >= event_time_ms[:, None]  # An empty place says 0.
-    if later.any():
-        chosen = later & _within(changes["tile"].astype(np.int64), bounds)
-        counts -= np.einsum("wnt,nt->wn", chosen, changes["change"].astype(np.int64))
-    return counts
-
-
-_Bounds = tuple[Int64s, Int64s]
-
-
-def _kept(tiles: Records, level: TileLevel, first: Int64s, last: Int64s) -> tuple[Int64s, _Bounds]:
-    """Return the indices (n, tiles) of a level, and the bounds of what is read without what it has outrun."""
-    index = tiles["tile"].astype(np.int64)
-    oldest = index.max(axis=1) - level.tiles + 1
-    return index, (np.maximum(first, oldest)[:, :, None], last[:, None])
-
-
-def _within(index: Int64s, bounds: _Bounds) -> Bools:
-    inside: Bools = (index >= bounds[0]) & (index <= bounds[1])
-    return inside
 
 
 def aggregates(reply: list[bytes], event_time_ms: Int64s, hashes: npt.NDArray[np.uint64]) -> dict[str, Int64s]:

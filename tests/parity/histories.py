@@ -19,11 +19,11 @@ MONDAY: Final = 1_746_403_200_000
 _DAYS: Final = (0, 1, 2, 3, 7, 8, 9, 14, 30, 31, 32, 33, 37, 38, 39, 45, 48, 49, 55)
 _TIMES_OF_DAY: Final = (
     *(0, 1, 4 * MINUTE, 5 * MINUTE, 10 * MINUTE, 55 * MINUTE, HOUR - 1, HOUR, HOUR + 1, 65 * MINUTE, 2 * HOUR),
-    *(80 * MINUTE, 6 * HOUR, 18 * HOUR, 22 * HOUR, 23 * HOUR, DAY - 1),
+    *(80 * MINUTE, 6 * HOUR - 1, 6 * HOUR, 12 * HOUR, 18 * HOUR - 1, 18 * HOUR, 22 * HOUR, 23 * HOUR, DAY - 1),
 )
 _DELAYS: Final = (
-    *(0, -HOUR, HOUR, DAY, 6 * DAY, 7 * DAY - 1, 7 * DAY, 7 * DAY + 1, 8 * DAY - 1, 8 * DAY, 8 * DAY + 1, 9 * DAY),
-    *(10 * DAY, 14 * DAY, 21 * DAY, 30 * DAY, 37 * DAY, 38 * DAY, 39 * DAY, 60 * DAY),
+    *(0, -HOUR, HOUR, DAY, 6 * DAY, 7 * DAY - 1, 7 * DAY, 7 * DAY + 1, 7 * DAY + 6 * HOUR, 8 * DAY - 1, 8 * DAY),
+    *(8 * DAY + 1, 9 * DAY, 10 * DAY, 14 * DAY, 21 * DAY, 30 * DAY, 37 * DAY, 38 * DAY, 39 * DAY, 60 * DAY),
 )
 """From a transaction to its label: early, on time to the millisecond, late, and too late for any window."""
 _PLACES: Final = (

@@ -72,10 +72,10 @@ def oracle_features(arrivals: Sequence[Event], index: int) -> dict[str, float]:
     features["merchant_amount_ratio_30d"] = ratio(x, month)
     features["merchant_has_history"] = bool(month)
     newest_day = max((e.time // DAY for e in shop), default=0)
-    head = (x.time - 7 * DAY) // DAY
-    for name, days in (("1d", 1), ("7d", 7), ("30d", 30)):
-        counted = [e for e in shop if head - days <= e.time // DAY < head and e.time // DAY > newest_day - 48]
-        inside = [e for e in arrivals if e.merchant == x.merchant and head - days <= e.time // DAY < head]
+    head = (x.time - 7 * DAY) // (6 * HOUR) * 6 * HOUR
+    for name, window in (("1d", DAY), ("7d", 7 * DAY), ("30d", 30 * DAY)):
+        counted = [e for e in shop if head - window <= e.time < head and e.time // DAY > newest_day - 48]
+        inside = [e for e in arrivals if e.merchant == x.merchant and head - window <= e.time < head]
         frauds = sum(known_as_fraud(e, x, e in before) for e in inside if x.merchant is not None)
         features[f"merchant_fraud_rate_{name}"] = frauds / len(counted) if counted else 0
     features["merchant_fraud_count_30d"] = frauds

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from features.definitions import LABEL_DELAY_MS, MERCHANT_COLUMNS
 from features.formulas import feature_matrix
 from features.history import history_to_batch
-from features.label import LabelOutcome
+from features.label import LABELS_A_CALL, LabelOutcome
 from features.layout import RECENT_CHANGES
 from features.offline import offline_columns, offline_matrix
 from features.online import OnlineStore
@@ -114,7 +114,7 @@ def busy_month(rng: np.random.Generator) -> list[Event]:
 
 
 LATE = MONDAY + 12 * DAY
-"""A label of Monday is late then: the window holds the day from the 8th day on."""
+"""A label of Monday is late then: the window holds its first quarter from the 8th day, 06:00, on."""
 
 
 @pytest.mark.parametrize(
@@ -132,8 +132,9 @@ LATE = MONDAY + 12 * DAY
 def test_what_a_label_counts_and_when(
     store: OnlineStore, labels: Sequence[tuple[int, bool]], seen: list[int]
 ) -> None:
-    """On the 8th day less a moment, then on it, just after the late label, after 30 days, and a day later."""
-    moments = (8 * DAY - 1, 8 * DAY, 12 * DAY + 1, 37 * DAY, 38 * DAY)
+    """At 06:00 of the 8th day less a moment, then at it, just after the late label, and as 30 days end."""
+    ready = 7 * DAY + 6 * HOUR
+    moments = (ready - 1, ready, 12 * DAY + 1, ready + 30 * DAY - 1, ready + 30 * DAY)
     fraud = Event("fraud", MONDAY, 100, "ann", "shop", labels=tuple(labels), fraud=True)
     arrivals = [fraud, *(Event(f"t{m}", MONDAY + m, 100, "bob", "shop", labels=()) for m in moments)]
     columns = offline_columns(history_table(arrivals))
@@ -195,3 +196,46 @@ def test_posting_labels_again_in_any_order_ends_in_the_same_state(
         give(store, order)
         ends.append(feature_matrix(store.observe(history_to_batch(history_table(after)))))
     np.testing.assert_array_equal(ends[0], ends[1])
+
+
+def test_each_quarter_of_a_day_enters_and_leaves_the_windows_by_itself(store: OnlineStore) -> None:
+    """Two payments a quarter over two days, one of them a fraud; asked a moment before and at the edge of each."""
+    quarter = 6 * HOUR
+    paid = [Event(f"p{i}", MONDAY + i * quarter // 2, 100, "bob", "shop") for i in range(16)]
+    paid = [replace(event, labels=((MONDAY, i % 2 == 0),)) for i, event in enumerate(paid)]
+    edges = [MONDAY + 7 * DAY + days * DAY + i * quarter for days in (0, 1, 7, 30) for i in range(1, 9)]
+    asked = [Event(f"a{t}", t, 100, "ann", "shop") for edge in sorted(set(edges)) for t in (edge - 1, edge)]
+    arrivals = [*paid, *asked]
+    columns = offline_columns(history_table(arrivals))
+    one_day = columns["merchant_delayed_frauds_1d"][16:]
+    assert one_day[:24].tolist() == [0, 1, 1, 2, 2, 3, 3, *[4] * 10, 3, 3, 2, 2, 1, 1, 0]
+    assert_equal(replay(store, arrivals, [5]), arrivals)
+
+
+def test_a_day_of_a_merchant_counts_65_535_frauds_at_most(store: OnlineStore) -> None:
+    """The stated limit, in numbers: two bytes a count."""
+    store.clear()
+    frauds = [Event(f"f{i}", MONDAY, 100, "ann", "shop") for i in range(LABELS_A_CALL)]
+    for turn in range(65_536 // LABELS_A_CALL + 1):
+        give(store, [(MONDAY, replace(fraud, id=f"{turn}-{fraud.id}"), True) for fraud in frauds])
+    seen = store.observe(history_to_batch(history_table([Event("then", LATE, 100, "bob", "shop")])))
+    assert seen[FRAUDS_30D].tolist() == [65_535]
+
+
+def test_a_tile_that_is_used_again_begins_anew(store: OnlineStore) -> None:
+    """Of the first day's quarters nothing is left in those of the day 48 days later."""
+    known = ((MONDAY + 48 * DAY + 14 * HOUR, True),)
+    first = Event("first", MONDAY + HOUR, 100, "ann", "shop", labels=((MONDAY + 2 * HOUR, True),))
+    again = [replace(first, id=f"a{h}", time=MONDAY + 48 * DAY + h * HOUR, labels=known) for h in (13, 14)]
+    asked = [Event(f"t{h}", MONDAY + 55 * DAY + h * HOUR, 100, "bob", "shop") for h in (6, 12, 18, 24)]
+    arrivals = [first, *again, *asked]
+    assert offline_columns(history_table(arrivals))[FRAUDS_30D].tolist()[3:] == [0, 0, 2, 2]
+    assert_equal(replay(store, arrivals, [1]), arrivals)
+
+
+def test_a_retry_does_not_see_a_payment_of_the_delayed_window_that_arrived_after_it(store: OnlineStore) -> None:
+    store.clear()
+    then = Event("then", LATE, 100, "bob", "shop")
+    late = Event("late", LATE - 9 * DAY, 100, "ann", "shop")
+    seen = [store.observe(history_to_batch(history_table([event]))) for event in (then, late, then)]
+    assert [columns["merchant_delayed_count_30d"].tolist() for columns in seen] == [[0], [0], [0]]

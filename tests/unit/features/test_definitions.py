@@ -9,6 +9,8 @@ from features import definitions
 from features.definitions import (
     AGGREGATE_COLUMNS,
     CUSTOMER_WINDOWS,
+    DAY_QUARTER_MS,
+    DAY_QUARTERS,
     DEVICE_WINDOWS,
     FEATURE_NAMES,
     FEATURES,
@@ -74,6 +76,7 @@ def test_the_tiles_of_days_have_room_for_the_label_delay() -> None:
         longest_ms = LABEL_DELAY_MS + max(w.duration_ms for w in RISK_WINDOWS)
         assert level.tiles >= longest_ms // level.tile_ms + 1
         assert all(w.duration_ms % level.tile_ms == 0 for w in RISK_WINDOWS)
+        assert level.tile_ms == DAY_QUARTER_MS * DAY_QUARTERS
 
 
 @pytest.mark.parametrize(
@@ -86,6 +89,7 @@ def test_the_tiles_of_days_have_room_for_the_label_delay() -> None:
         ("RECENT_EVENTS", 33),
         ("RISK_WINDOWS", RISK_WINDOWS[:2]),
         ("VELOCITY_LEVELS", VELOCITY_LEVELS[:2]),
+        ("DAY_QUARTER_MS", definitions.DAY_QUARTER_MS // 2),
         ("FRAUD_LEVEL", replace(FRAUD_LEVEL, tiles=49)),
         ("FEATURES", FEATURES[::-1]),
     ],

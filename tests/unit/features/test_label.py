@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from features.definitions import DAY_MS
+from features.definitions import DAY_MS, DAY_QUARTER_MS
 from features.errors import InvalidLabel
 from features.known_labels import LabelChanges, recorded_frauds
 from features.label import Label, LabelBatch, check_label, is_out_of_reach
@@ -76,8 +76,8 @@ def test_absurd_dates_are_refused_by_the_field(field: str, time: datetime) -> No
 @given(st.integers(0, 3 * DAY_MS), st.sampled_from((0, 7, 37, 38, 39)), st.integers(-1, DAY_MS + 1))
 def test_a_label_is_out_of_reach_when_it_counts_at_no_later_moment(time_ms: int, days: int, more_ms: int) -> None:
     event_time_ms, known_ms = np.array([time_ms]), np.array([time_ms + days * DAY_MS + more_ms])
-    # A fraud counts on whole days, so the next 40 midnights and the moment after the label tell it all.
-    edges = (known_ms // DAY_MS + np.arange(1, 41)) * DAY_MS
+    # A fraud counts for whole quarters of a day, so their edges and the moment after the label tell it all.
+    edges = (known_ms // DAY_QUARTER_MS + np.arange(1, 161)) * DAY_QUARTER_MS
     moments = np.concatenate([event_time_ms, known_ms + 1, edges])
     change = LabelChanges(np.array([0]), known_ms, np.array([1]))
     frauds = recorded_frauds(np.zeros(len(moments), np.int64), moments, change)["merchant_delayed_frauds_30d"]

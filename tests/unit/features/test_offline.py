@@ -81,8 +81,9 @@ def test_the_tail_of_a_merchant_window_is_snapped_to_a_tile() -> None:
     assert columns["merchant_amount_1h"].tolist() == [0, 1, 3, 6]
 
 
-def test_frauds_count_by_whole_days_and_only_after_the_label_delay() -> None:
-    times = MONDAY_MS + DAY_MS * ints(0, 1, 7, 8, 9)
+def test_frauds_count_by_quarters_of_a_day_and_only_after_the_label_delay() -> None:
+    ready = 7 * DAY_MS + 6 * HOUR_MS
+    times = MONDAY_MS + ints(0, DAY_MS, ready - 1, ready, ready + DAY_MS)
     columns = aggregate_merchants(ints(0, 0, 0, 0, 0), times, ints(1, 1, 1, 1, 1), ints(1, 0, 1, 0, 0))
     assert columns["merchant_delayed_count_1d"].tolist() == [0, 0, 0, 1, 1]
     assert columns["merchant_delayed_frauds_1d"].tolist() == [0, 0, 0, 1, 0]
