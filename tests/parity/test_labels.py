@@ -229,3 +229,22 @@ def test_a_day_of_a_merchant_counts_65_535_frauds_at_most(store: OnlineStore) ->
         give(store, [(MONDAY, replace(fraud, id=f"{turn}-{fraud.id}"), True) for fraud in frauds])
     seen = store.observe(history_to_batch(history_table([Event("then", LATE, 100, "bob", "shop")])))
     assert seen[FRAUDS_30D].tolist() == [65_535]
+
+
+def test_a_tile_that_is_used_again_begins_anew(store: OnlineStore) -> None:
+    """Of the first day's quarters nothing is left in those of the day 48 days later."""
+    known = ((MONDAY + 48 * DAY + 14 * HOUR, True),)
+    first = Event("first", MONDAY + HOUR, 100, "ann", "shop", labels=((MONDAY + 2 * HOUR, True),))
+    again = [replace(first, id=f"a{h}", time=MONDAY + 48 * DAY + h * HOUR, labels=known) for h in (13, 14)]
+    asked = [Event(f"t{h}", MONDAY + 55 * DAY + h * HOUR, 100, "bob", "shop") for h in (6, 12, 18, 24)]
+    arrivals = [first, *again, *asked]
+    assert offline_columns(history_table(arrivals))[FRAUDS_30D].tolist()[3:] == [0, 0, 2, 2]
+    assert_equal(replay(store, arrivals, [1]), arrivals)
+
+
+def test_a_retry_does_not_see_a_payment_of_the_delayed_window_that_arrived_after_it(store: OnlineStore) -> None:
+    store.clear()
+    then = Event("then", LATE, 100, "bob", "shop")
+    late = Event("late", LATE - 9 * DAY, 100, "ann", "shop")
+    seen = [store.observe(history_to_batch(history_table([event]))) for event in (then, late, then)]
+    assert [columns["merchant_delayed_count_30d"].tolist() for columns in seen] == [[0], [0], [0]]

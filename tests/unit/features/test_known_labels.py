@@ -60,7 +60,7 @@ def counted(codes: list[int], days: list[float], *changes: tuple[int, float, int
 
 
 def test_a_change_counts_for_its_merchant_from_when_the_windows_reach_it_until_they_leave_it() -> None:
-    codes, days = [3, 3, 3, 3, 5, -1], [0.5, 7.9, 8, 15, 9, 9]
+    codes, days = [3, 3, 3, 3, 5, -1], [0.5, 7.7, 7.75, 14.75, 9, 9]
     assert counted(codes, days, (0, 0.6, 1)) == [0, 0, 1, 0, 0, 0]
     assert counted(codes[:3], days[:3], (0, 0.6, 1)) == [0, 0, 1]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import redis
 
-from features.definitions import DAY_MS
+from features.definitions import DAY_MS, DAY_QUARTER_MS
 from features.label import LabelBatch, LabelOutcome
 from features.layout import LABEL_BYTES, MERCHANT, MERCHANT_TTL_S, RECENT_CHANGES
 from features.online import OnlineStore, key_prefix
@@ -105,14 +105,14 @@ def test_of_verdicts_of_the_same_moment_the_last_stands(store: OnlineStore) -> N
 
 
 @pytest.mark.parametrize(
-    ("merchant", "time_ms"), [("other", MONDAY_MS), (None, MONDAY_MS), ("shop", MONDAY_MS + DAY_MS)]
+    ("merchant", "time_ms"), [("other", MONDAY_MS), (None, MONDAY_MS), ("shop", MONDAY_MS + DAY_QUARTER_MS)]
 )
-def test_a_label_that_contradicts_the_first_on_merchant_or_day_changes_nothing(
+def test_a_label_that_contradicts_the_first_on_merchant_or_quarter_changes_nothing(
     store: OnlineStore, merchant: str | None, time_ms: int
 ) -> None:
     assert say(store, True, MONDAY_MS) == NEW
     assert say(store, False, MONDAY_MS + 1, merchant=merchant, time_ms=time_ms) == CONFLICT
-    assert say(store, True, MONDAY_MS + 2, time_ms=MONDAY_MS + DAY_MS - 1) == REPEATED
+    assert say(store, True, MONDAY_MS + 2, time_ms=MONDAY_MS + DAY_QUARTER_MS - 1) == REPEATED
     assert frauds(store) == 1
 
 
