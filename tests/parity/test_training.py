@@ -188,6 +188,13 @@ def test_the_report_reads_as_text(report: TrainingReport) -> None:
     assert "not promoted" in as_text(replace(report, alias=None))
 
 
+def test_the_report_gives_its_figures_as_json(report: TrainingReport, history: Path) -> None:
+    figures = json.loads(report.to_json())
+    assert figures["version"] == report.version.version
+    assert figures["data_sha256"] == data_version(history).sha256
+    assert figures["test"]["ensemble"]["roc_auc"] == report.metrics["ensemble"].roc_auc
+
+
 def as_text(report: TrainingReport) -> str:
     console = Console(width=120, file=StringIO())
     console.print(report)
