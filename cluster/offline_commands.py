@@ -58,6 +58,9 @@ def train_command(
     history: History,
     workers: Annotated[int, typer.Option(min=1, help="Ray Train workers.")] = 2,
     promote: Annotated[bool, typer.Option(help="Make the new version the champion.")] = True,
+    figures: Annotated[
+        Path | None, typer.Option(help="JSON file to write version, version of the data and test metrics to.")
+    ] = None,
     home: Home = None,
 ) -> None:
     """Train both models on a history, judge them on its last days, and register them as one version."""
@@ -65,6 +68,9 @@ def train_command(
 
     with reporting():
         report = train(history, tracking_uri=standing_settings(home).mlflow_uri, workers=workers, promote=promote)
+        if figures is not None:
+            figures.parent.mkdir(parents=True, exist_ok=True)
+            figures.write_text(report.to_json(), encoding="utf-8")
         Console(stderr=True).print(report)
 
 

@@ -81,7 +81,8 @@ class Manifest(_Part):
             in bundles of the first release, and where there were too few frauds to fit it: the mean as it is.
         metrics: for "lr", "xgb" and "ensemble": metric name to value, on the test period.
         training_rows, training_frauds: labelled rows of the training period, and the frauds among them.
-        data: where the history came from, in words.
+        data: where the history came from, in words; data_sha256: its version (:mod:`training.data_version`). None
+            in bundles of earlier releases, and in those never registered.
         sha256: digest of each model file; :meth:`Bundle.save` fills it in.
     """
 
@@ -97,6 +98,7 @@ class Manifest(_Part):
     training_frauds: int
     created_at: datetime
     data: str = ""
+    data_sha256: str | None = None
     sha256: Mapping[str, str] = {}
 
 

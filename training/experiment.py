@@ -22,7 +22,7 @@ EXPERIMENT: Final = "tollgate"
 LR_MODEL: Final = "lr_model"
 XGB_MODEL: Final = "xgb_model"
 DATA_FILE: Final = "data.json"
-"""The history, the periods of its split and their rows, as an artifact of the run."""
+"""The history, the digest of each of its files, and the periods of its split with their rows, as an artifact."""
 TOLERANCE: Final = 1e-9
 """Largest difference allowed between a probability of the scikit-learn pipeline and of the model that serves."""
 

@@ -88,11 +88,7 @@ def read_history(path: Path) -> ds.Dataset:
     Raises:
         InvalidHistory: the folder or a day is missing, or a file has another schema; names file and column.
     """
-    if not path.is_dir():
-        raise InvalidHistory(f"{path} is not a folder; a history is a folder of day=YYYY-MM-DD partitions")
-    files = sorted(file for day in _day_folders(path) for file in day.glob("[!_.]*.parquet"))
-    if not files:
-        raise InvalidHistory(f"{path} holds no day=YYYY-MM-DD/*.parquet; ingest or simulate a history first")
+    files = day_files(path)
     for file in files:
         _check_schema(file)
     day = pa.field("day", pa.string())
@@ -103,6 +99,20 @@ def read_history(path: Path) -> ds.Dataset:
         partitioning=ds.partitioning(pa.schema([day]), flavor="hive"),
         partition_base_dir=str(path),
     )
+
+
+def day_files(path: Path) -> list[Path]:
+    """Return the files that hold the rows of the history at ``path``, in order of day.
+
+    Raises:
+        InvalidHistory: the folder is missing, or holds no such file.
+    """
+    if not path.is_dir():
+        raise InvalidHistory(f"{path} is not a folder; a history is a folder of day=YYYY-MM-DD partitions")
+    files = sorted(file for day in _day_folders(path) for file in day.glob("[!_.]*.parquet"))
+    if not files:
+        raise InvalidHistory(f"{path} holds no day=YYYY-MM-DD/*.parquet; ingest or simulate a history first")
+    return files
 
 
 def read_days(path: Path, first: date | None = None, last: date | None = None) -> pa.Table:

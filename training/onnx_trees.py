@@ -23,6 +23,7 @@ TOLERANCE: Final = 1e-6
 CHECKED_ROWS: Final = 2000
 _INPUT: Final = "features"
 _OUTPUT: Final = "probabilities"
+_GRAPH: Final = "tollgate"
 _NO_MODEL: Final = (
     state.Fail,
     state.InvalidArgument,
@@ -78,8 +79,14 @@ def to_onnx(booster: xgb.Booster) -> bytes:
     features = booster.num_features()
     # The converter knows columns by number alone.
     unnamed.feature_names = [f"f{number}" for number in range(features)]
-    model = convert_xgboost(unnamed, initial_types=[(_INPUT, FloatTensorType([None, features]))], target_opset=15)
-    content: bytes = model.SerializeToString()
+    model = convert_xgboost(
+        unnamed,
+        # The converter's own name for a graph is random; the same trees should be the same bytes.
+        name=_GRAPH,
+        initial_types=[(_INPUT, FloatTensorType([None, features]))],
+        target_opset=15,
+    )
+    content: bytes = model.SerializeToString(deterministic=True)
     _check(booster, content)
     return content
 

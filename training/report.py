@@ -1,5 +1,6 @@
 """What a training run leaves: a report to read, and the same as data."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -39,6 +40,15 @@ class TrainingReport:
     ensemble: EnsembleWeights
     facts: FitFacts
     durations_s: Mapping[str, float]
+
+    def to_json(self) -> str:
+        """Return the version, the version of its data, and its metrics on the test period, as JSON text."""
+        figures = {
+            "version": self.version.version,
+            "data_sha256": self.version.tags["data_sha256"],
+            "test": {score: metrics.as_floats() for score, metrics in self.metrics.items()},
+        }
+        return json.dumps(figures, indent=1)
 
     def __rich__(self) -> RenderableType:
         """Return the report as tables and sentences."""

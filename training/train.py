@@ -14,6 +14,7 @@ from rich.progress import Progress, TaskID
 
 from features.definitions import FEATURE_NAMES, fingerprint
 from training.bundle import Bundle, Manifest, Period, Thresholds
+from training.data_version import DataVersion, data_version
 from training.evaluation.assemble import evaluation_result
 from training.evaluation.judged import JudgedFold
 from training.evaluation.metrics import MetricSettings
@@ -83,6 +84,7 @@ def train(
     with _Steps.shown(show=show_progress) as steps:
         with steps.step("split"):
             experiment = open_experiment(tracking_uri)
+            version_of_data = data_version(history)
             days = count_days(history)
             split = split_in_time(
                 days, since=since, until=until, validation_days=validation_days, test_days=test_days
@@ -97,7 +99,7 @@ def train(
                 train_rows, validation_rows = rows.within(split.train), rows.within(split.validation)
                 fitted = fit(train_rows, validation_rows, workers=workers, parameters=parameters, storage=storage)
             with steps.step("evaluate"):
-                manifest = _manifest(split, counts["train"], thresholds, history)
+                manifest = _manifest(split, counts["train"], thresholds, history, version_of_data)
                 bundle = fitted_bundle(manifest, fitted, validation_rows)
                 fold = Fold("test", split.train, split.validation, split.test, None)
                 judged = rows.judge(fold, bundle)
@@ -111,9 +113,11 @@ def train(
             run_id = log_run(
                 tracking_uri,
                 experiment,
-                parameters=_flat({"workers": workers, **parameters.model_dump()}),
+                parameters=_flat(
+                    {"workers": workers, "data_sha256": version_of_data.sha256, **parameters.model_dump()}
+                ),
                 metrics=_logged_metrics(metrics, best_f1, by_cost, fitted.facts),
-                data=_data(history, split, counts),
+                data=_data(history, version_of_data, split, counts),
                 thresholds=asdict(by_cost),
                 lr=fitted.lr,
                 xgb=fitted.xgb,
@@ -136,7 +140,9 @@ def train(
     )
 
 
-def _manifest(split: Split, counts: PartCounts, thresholds: Thresholds, history: Path) -> Manifest:
+def _manifest(
+    split: Split, counts: PartCounts, thresholds: Thresholds, history: Path, version_of_data: DataVersion
+) -> Manifest:
     return Manifest(
         feature_fingerprint=fingerprint(),
         feature_names=FEATURE_NAMES,
@@ -146,6 +152,7 @@ def _manifest(split: Split, counts: PartCounts, thresholds: Thresholds, history:
         training_frauds=counts.frauds,
         created_at=datetime.now(UTC),
         data=f"history {history.name}",
+        data_sha256=version_of_data.sha256,
     )
 
 
@@ -177,6 +184,7 @@ def _register(registry: Registry, bundle: Bundle, run_id: str, name: str) -> Reg
     ensemble = manifest.metrics["ensemble"]
     tags = {
         "feature_fingerprint": manifest.feature_fingerprint,
+        "data_sha256": manifest.data_sha256 or "",
         "thresholds": manifest.thresholds.model_dump_json(),
         "ensemble": manifest.ensemble.model_dump_json(),
         **{f"test_{name}": f"{ensemble[name]:.4f}" for name in ("roc_auc", "average_precision", "brier")},
@@ -203,9 +211,13 @@ def _logged_metrics(
     }
 
 
-def _data(history: Path, split: Split, counts: Mapping[str, PartCounts]) -> dict[str, Any]:
+def _data(
+    history: Path, version_of_data: DataVersion, split: Split, counts: Mapping[str, PartCounts]
+) -> dict[str, Any]:
     return {
         "history": str(history),
+        "sha256": version_of_data.sha256,
+        "files": dict(version_of_data.files),
         "periods": {name: period.model_dump(mode="json") for name, period in split.periods().items()},
         "rows": {part: asdict(count) for part, count in counts.items()},
     }

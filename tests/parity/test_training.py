@@ -1,10 +1,12 @@
 """Training on real Ray workers: what they find together is what one process finds, and it reaches the registry."""
 
+import json
 from dataclasses import replace
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
@@ -17,6 +19,7 @@ from features.definitions import FEATURE_NAMES, fingerprint
 from features.errors import InvalidHistory, RegistryUnavailable
 from tests.unit.training.bundles import TRANSFORMS, made_up_samples
 from training.boosting import BoostingParameters, Samples, fit_boosted
+from training.data_version import data_version
 from training.evaluation.scored_rows import score_rows
 from training.feature_rows import in_fixed_order
 from training.fit import FitParameters, FittedModels, fit
@@ -148,6 +151,20 @@ def test_the_registered_bundle_scores_the_test_period_as_reported(
         assert bundle.manifest.metrics[name] == pytest.approx(expected.as_floats(), rel=1e-9)
 
 
+def test_the_version_of_the_data_stands_in_the_run_the_bundle_and_the_registry(
+    report: TrainingReport, history: Path, registry: Registry, tmp_path: Path
+) -> None:
+    expected = data_version(history)
+    client = mlflow.MlflowClient(registry.tracking_uri)
+    assert client.get_run(report.version.run_id).data.params["data_sha256"] == expected.sha256
+    logged = json.loads(
+        Path(client.download_artifacts(report.version.run_id, "data.json", str(tmp_path))).read_text()
+    )
+    assert (logged["sha256"], logged["files"]) == (expected.sha256, expected.files)
+    bundle, version = registry.load(MODEL_NAME, "challenger", fingerprint())
+    assert bundle.manifest.data_sha256 == version.tags["data_sha256"] == expected.sha256
+
+
 def test_the_models_have_learned_something(report: TrainingReport) -> None:
     for metrics in report.metrics.values():
         assert metrics.roc_auc > 0.7
@@ -169,6 +186,13 @@ def test_the_report_reads_as_text(report: TrainingReport) -> None:
     for words in ("warm-up", "ensemble", "ROC AUC", f"{report.counts['test'].labelled:,}"):
         assert words in text
     assert "not promoted" in as_text(replace(report, alias=None))
+
+
+def test_the_report_gives_its_figures_as_json(report: TrainingReport, history: Path) -> None:
+    figures = json.loads(report.to_json())
+    assert figures["version"] == report.version.version
+    assert figures["data_sha256"] == data_version(history).sha256
+    assert figures["test"]["ensemble"]["roc_auc"] == report.metrics["ensemble"].roc_auc
 
 
 def as_text(report: TrainingReport) -> str:

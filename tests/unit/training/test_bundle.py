@@ -90,7 +90,7 @@ def test_a_policys_own_weights_are_calibrated_by_the_same_curve() -> None:
 def test_a_bundle_of_the_first_release_has_neither_steps_nor_calibration(saved: Path) -> None:
     manifest = json.loads((saved / MANIFEST_FILE).read_text())
     lr = json.loads((saved / LR_FILE).read_text())
-    del manifest["calibration"], lr["steps"]
+    del manifest["calibration"], manifest["data_sha256"], lr["steps"]
     (saved / LR_FILE).write_text(json.dumps(lr))
     digest = hashlib.sha256((saved / LR_FILE).read_bytes()).hexdigest()
     manifest["sha256"][LR_FILE] = digest
@@ -98,6 +98,7 @@ def test_a_bundle_of_the_first_release_has_neither_steps_nor_calibration(saved: 
     old = Bundle.load(saved, fingerprint())
     scores = old.score(some_rows())
     assert len(old.lr.steps) == 0
+    assert old.manifest.data_sha256 is None
     np.testing.assert_allclose(scores.ensemble, (scores.lr + scores.xgb.astype(np.float64)) / 2, rtol=1e-12)
 
 

@@ -63,3 +63,8 @@ def test_the_rows_of_the_check_lie_on_both_sides_of_splits() -> None:
 def test_what_is_no_model_is_refused(content: bytes) -> None:
     with pytest.raises(BundleRefused, match="cannot be read as ONNX"):
         OnnxTrees(content)
+
+
+def test_the_same_trees_are_the_same_bytes() -> None:
+    booster = small_bundle().xgb.booster
+    assert to_onnx(booster) == to_onnx(booster)
