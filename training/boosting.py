@@ -1,7 +1,13 @@
-"""Gradient-boosted trees (XGBoost) on the shards of all workers, with early stopping on a later period."""
+"""Gradient-boosted trees (XGBoost) on the shards of all workers, with early stopping on a later period.
 
+Boosting goes in stretches of some rounds. Each begins with saved trees and a seed of its own, and nothing else
+that XGBoost may remember. So a fit that goes on from the checkpoint after a stretch ends with the same trees, bit
+for bit, as one that nothing disturbed.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from features.formulas import Matrix
 
+_HELD_OUT: Final = "validation"
 METRIC: Final = "logloss"
 """Of the metrics that XGBoost computes across workers, one whose sum over shards is exact (AUC's is a mean)."""
 
@@ -25,6 +32,8 @@ class BoostingParameters(BaseModel):
             same ones on every worker, so that trees differ from each other and no feature hides those like it.
         max_bin: cuts a feature. 256, the default of XGBoost, cannot place the cut at high amounts
             (docs/adr/0009-steps-and-calibration.md).
+        checkpoint_rounds: length of a stretch, after which the trees are kept in case a worker dies. Where each
+            split may choose from some features alone, other lengths draw others: slightly other trees.
         base_score: where boosting starts. A constant, so that it does not depend on how rows were sharded.
     """
 
@@ -38,6 +47,7 @@ class BoostingParameters(BaseModel):
     reg_lambda: float = Field(1.0, ge=0)
     colsample_bynode: float = Field(0.5, gt=0, le=1)
     max_bin: int = Field(2048, ge=2, le=65_536)
+    checkpoint_rounds: int = Field(50, ge=1)
     base_score: float = Field(0.5, gt=0, lt=1)
 
     def to_xgboost(self, *, threads: int, seed: int) -> dict[str, object]:
@@ -73,6 +83,32 @@ class Samples:
     weights: npt.NDArray[np.float64] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class BoostingProgress:
+    """How far boosting is, and all that it needs to go on.
+
+    Attributes:
+        trees: in XGBoost's UBJSON; empty before the first round.
+        losses: on the validation rows of all workers, after each round.
+    """
+
+    trees: bytes = b""
+    losses: tuple[float, ...] = ()
+
+    def ended(self, parameters: BoostingParameters) -> bool:
+        """Return whether all rounds are done, or the loss has not fallen for long enough."""
+        rounds = len(self.losses)
+        return rounds >= parameters.rounds or rounds - self.best_rounds >= parameters.early_stopping_rounds
+
+    @property
+    def best_rounds(self) -> int:
+        """Rounds until the lowest loss, the first of equal ones; 0 before the first round."""
+        return self.losses.index(min(self.losses)) + 1 if self.losses else 0
+
+
+NOT_BEGUN: Final = BoostingProgress()
+
+
 @dataclass(frozen=True, eq=False)
 class BoostedFit:
     """The fitted trees up to the best round, and the validation loss there."""
@@ -90,6 +126,8 @@ def fit_boosted(
     *,
     threads: int,
     seed: int,
+    progress: BoostingProgress = NOT_BEGUN,
+    keep: Callable[[BoostingProgress], None] = lambda _: None,
 ) -> BoostedFit:
     """Return trees fitted on this worker's rows and those of all others in the XGBoost communicator.
 
@@ -99,6 +137,8 @@ def fit_boosted(
     Args:
         train, validation: this worker's shards; neither may be empty. Rows without a label are not among them.
         threads: of this worker.
+        progress: where an earlier attempt at the same fit was; the same on every worker.
+        keep: called after each stretch but the last, on every worker.
     """
     names = list(feature_names)
     # Binned from float64 as it stands: no float32 copy of the shard is made.
@@ -119,16 +159,48 @@ def fit_boosted(
         ref=binned,
         nthread=threads,
     )
-    history: dict[str, dict[str, list[float]]] = {}
+    while not progress.ended(parameters):
+        progress = _after_a_stretch(progress, binned, held_out, parameters, threads=threads, seed=seed)
+        if not progress.ended(parameters):
+            keep(progress)
+    rounds = progress.best_rounds
+    # The trees after the best round are cut off, so that no reader of the file must know of them.
+    return BoostedFit(xgb.Booster(model_file=bytearray(progress.trees))[:rounds], rounds, min(progress.losses))
+
+
+def _after_a_stretch(
+    progress: BoostingProgress,
+    binned: xgb.QuantileDMatrix,
+    held_out: xgb.QuantileDMatrix,
+    parameters: BoostingParameters,
+    *,
+    threads: int,
+    seed: int,
+) -> BoostingProgress:
+    done = len(progress.losses)
+    stop = _StopWhenEnded(progress.losses, parameters)
     booster = xgb.train(
-        parameters.to_xgboost(threads=threads, seed=seed),
+        # The seed of a stretch tells it from the others, which would draw the same features otherwise.
+        parameters.to_xgboost(threads=threads, seed=seed + done),
         binned,
-        parameters.rounds,
-        evals=[(held_out, "validation")],
-        evals_result=history,
-        early_stopping_rounds=parameters.early_stopping_rounds,
+        min(parameters.checkpoint_rounds, parameters.rounds - done),
+        evals=[(held_out, _HELD_OUT)],
+        xgb_model=bytearray(progress.trees) if done else None,
+        callbacks=[stop],
         verbose_eval=False,
     )
-    rounds = booster.best_iteration + 1
-    # The trees after the best round are cut off, so that no reader of the file must know of them.
-    return BoostedFit(booster[:rounds], rounds, float(min(history["validation"][METRIC])))
+    return BoostingProgress(bytes(booster.save_raw("ubj")), stop.losses)
+
+
+class _StopWhenEnded(xgb.callback.TrainingCallback):
+    """Early stopping that knows the losses of earlier stretches."""
+
+    def __init__(self, losses: tuple[float, ...], parameters: BoostingParameters) -> None:
+        super().__init__()
+        self.losses = losses
+        self._parameters = parameters
+
+    def after_iteration(self, model: xgb.Booster, epoch: int, evals_log: Mapping[str, Any]) -> bool:  # noqa: ARG002
+        """Note the loss of a round; return whether to stop."""
+        self.losses = (*self.losses, float(evals_log[_HELD_OUT][METRIC][-1]))
+        return BoostingProgress(losses=self.losses).ended(self._parameters)

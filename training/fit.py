@@ -17,6 +17,7 @@ from xgboost import collective
 from features.definitions import FEATURE_NAMES
 from training.boosting import BoostingParameters, Samples, fit_boosted
 from training.bundle import LR_FILE, XGB_FILE
+from training.checkpoint import keep_progress, kept_progress
 from training.feature_rows import to_labels, to_matrix
 from training.logistic import newton
 from training.models import FEATURE_TRANSFORMS, BoostedModel, Floats, LogisticModel
@@ -55,6 +56,8 @@ class FitFacts:
         lr_iterations: of Newton's method; lr_converged: whether they reached the tolerance.
         lr_steps: steps of all features together.
         xgb_rounds: trees kept; xgb_validation_logloss: the loss there.
+        xgb_resumed_rounds: rounds taken over from a checkpoint, because a worker had died; 0: none did, or before
+            the first checkpoint.
         load_s, lr_s, xgb_s: seconds that worker 0 spent on reading its shard and on each model.
     """
 
@@ -63,6 +66,7 @@ class FitFacts:
     lr_steps: int
     xgb_rounds: int
     xgb_validation_logloss: float
+    xgb_resumed_rounds: int
     load_s: float
     lr_s: float
     xgb_s: float
@@ -90,12 +94,17 @@ def fit(
     The shards are the same for the same data, in the same order of blocks, and number of workers. Up to
     ``workers - 1`` rows are left out, so that the shards are equal.
 
+    When a worker dies, all of them start again, once. Logistic regression is then fitted anew; the boosted trees
+    go on from the last checkpoint. What comes out is the same, bit for bit.
+
     Args:
         train, validation: ``FEATURE_NAMES`` and ``is_fraud`` (0 or 1, no nulls); validation is the later.
-        storage: folder for the checkpoint that every node can write; None: a temporary one on this machine.
+        storage: folder that every node can write, for checkpoints, in a folder of their own that is gone
+            afterwards; None: a temporary one on this machine.
     """
     cores = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
-    with tempfile.TemporaryDirectory(prefix="tollgate-fit-") as scratch:
+    # A folder for each fit: under a name that it knows, Ray Train would go on with what an earlier fit left there.
+    with tempfile.TemporaryDirectory(prefix="tollgate-fit-", dir=storage) as scratch:
         trainer = XGBoostTrainer(
             _fit_on_worker,
             train_loop_config={
@@ -107,7 +116,8 @@ def fit(
             ),
             run_config=ray.train.RunConfig(
                 name="tollgate",
-                storage_path=str(storage or scratch),
+                storage_path=scratch,
+                checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),
                 failure_config=ray.train.FailureConfig(max_failures=1),
             ),
             # Split here rather than by Ray Train, whose shards depend on which worker asks first, and whose
@@ -154,6 +164,7 @@ def _fit_on_worker(config: dict[str, Any]) -> None:
         allreduce=_sum_over_workers,
     )
     lr_s = clock.lap()
+    progress = kept_progress()
     boosted = fit_boosted(
         train,
         validation,
@@ -161,6 +172,8 @@ def _fit_on_worker(config: dict[str, Any]) -> None:
         parameters.boosting,
         threads=config["threads"],
         seed=parameters.seed,
+        progress=progress,
+        keep=keep_progress,
     )
     facts = FitFacts(
         lr_iterations=logistic.iterations,
@@ -168,6 +181,7 @@ def _fit_on_worker(config: dict[str, Any]) -> None:
         lr_steps=len(places),
         xgb_rounds=boosted.rounds,
         xgb_validation_logloss=boosted.validation_logloss,
+        xgb_resumed_rounds=len(progress.losses),
         load_s=load_s,
         lr_s=lr_s,
         xgb_s=clock.lap(),

@@ -61,9 +61,12 @@ def train(
     costs: Costs | None = None,
     ray_address: str | None = None,
     storage: Path | None = None,
+    created_at: datetime | None = None,
     show_progress: bool = True,
 ) -> TrainingReport:
     """Fit both models on a history, evaluate them on its last days, register the bundle, and promote it.
+
+    The same data, parameters, number of workers, cores and ``created_at`` give the same bundle, bit for bit.
 
     Args:
         history: a history folder (:mod:`training.history_files`).
@@ -75,6 +78,7 @@ def train(
         costs: what outcomes cost; None: the defaults.
         ray_address: a running cluster; None: a private Ray on this machine, gone at the end.
         storage: folder for Ray Train's checkpoint that every node can write; None: a temporary one here.
+        created_at: what the bundle says of when it was made; None: now.
         show_progress: draw the steps on stderr.
 
     Raises:
@@ -100,6 +104,7 @@ def train(
                 fitted = fit(train_rows, validation_rows, workers=workers, parameters=parameters, storage=storage)
             with steps.step("evaluate"):
                 manifest = _manifest(split, counts["train"], thresholds, history, version_of_data)
+                manifest = manifest.model_copy(update={"created_at": created_at or manifest.created_at})
                 bundle = fitted_bundle(manifest, fitted, validation_rows)
                 fold = Fold("test", split.train, split.validation, split.test, None)
                 judged = rows.judge(fold, bundle)

@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 
 from features.definitions import FEATURE_NAMES
 from tests.unit.training.bundles import made_up_samples
-from training.boosting import BoostedFit, BoostingParameters, Samples, fit_boosted
+from training.boosting import NOT_BEGUN, BoostedFit, BoostingParameters, BoostingProgress, Samples, fit_boosted
 from training.models import BoostedModel
 
 
@@ -70,3 +70,46 @@ def test_a_feature_is_cut_at_no_more_places_than_asked(max_bin: int) -> None:
 def test_parameters_out_of_range_or_unknown_are_an_error(changes: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         BoostingParameters.model_validate(changes)
+
+
+STRETCHES = BoostingParameters(rounds=25, early_stopping_rounds=25, checkpoint_rounds=10)
+
+
+def in_stretches(progress: BoostingProgress = NOT_BEGUN) -> tuple[BoostedFit, list[BoostingProgress]]:
+    kept: list[BoostingProgress] = []
+    train, validation = made_up_samples(2000), made_up_samples(1000, seed=1)
+    names = FEATURE_NAMES
+    fit = fit_boosted(train, validation, names, STRETCHES, threads=1, seed=0, progress=progress, keep=kept.append)
+    return fit, kept
+
+
+def test_progress_is_kept_after_every_stretch_but_the_last() -> None:
+    _, kept = in_stretches()
+    assert [len(progress.losses) for progress in kept] == [10, 20]
+
+
+@pytest.mark.parametrize("stretch", [0, 1])
+def test_a_fit_that_goes_on_from_kept_progress_ends_with_the_same_trees(stretch: int) -> None:
+    whole, kept = in_stretches()
+    resumed, kept_later = in_stretches(kept[stretch])
+    assert resumed.booster.save_raw() == whole.booster.save_raw()
+    assert resumed.validation_logloss == whole.validation_logloss
+    assert kept_later == kept[stretch + 1 :]
+
+
+def test_a_later_stretch_draws_other_features_than_the_first() -> None:
+    _, kept = in_stretches()
+    assert kept[0].losses != kept[1].losses[10:]
+
+
+def test_early_stopping_looks_back_beyond_the_stretch() -> None:
+    whole, short = (
+        fitted(
+            BoostingParameters(
+                rounds=300, eta=0.5, early_stopping_rounds=5, colsample_bynode=1, checkpoint_rounds=n
+            )
+        )
+        for n in (300, 3)
+    )
+    assert short.rounds == whole.rounds
+    assert short.validation_logloss == pytest.approx(whole.validation_logloss, abs=1e-6)
