@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pydantic import ValidationError
@@ -99,14 +99,13 @@ def test_scores_that_rank_backwards_still_give_a_rising_curve() -> None:
     assert min(curve.a, curve.b) == MIN_SLOPE
 
 
-@given(st.integers(0, 1000))
-@settings(max_examples=10, deadline=None)
+@pytest.mark.parametrize("seed", range(5))
 def test_scores_that_are_probabilities_stay_nearly_as_they_are(seed: int) -> None:
     rng = np.random.default_rng(seed)
     truth = rng.beta(0.3, 3, 20_000)
     curve = fit_calibration((rng.random(20_000) < truth).astype(np.float64), truth)
     assert curve is not None
-    np.testing.assert_allclose(curve.apply(truth), truth, atol=0.06)
+    assert np.abs(curve.apply(truth) - truth).mean() < 0.01
 
 
 @pytest.mark.parametrize("bad", [{"a": 0}, {"b": -1}, {"c": float("nan")}, {"d": 1}])
