@@ -21,26 +21,38 @@ Floats = npt.NDArray[np.float64]
 
 
 def logistic_regression(folder: Path) -> Pipeline:
-    """Return lr.json as a fitted pipeline of the log1p columns and a LogisticRegression.
+    """Return lr.json as a fitted pipeline of the log1p columns, the steps, and a LogisticRegression.
 
     Standardisation is folded into the coefficients, so nothing is computed that the answer does not need.
     """
     content: dict[str, Any] = json.loads((folder / "lr.json").read_bytes())
     slopes = np.array(content["coefficients"]) / np.array(content["scale"])
+    names = content["feature_names"]
+    steps = [
+        (names.index(of["feature"]), above, share, height)
+        for of in content.get("steps", [])
+        for above, share, height in zip(of["above"], of["share"], of["height"], strict=True)
+    ]
+    usual = float(np.array(content["mean"]) @ slopes) + sum(share * height for _, _, share, height in steps)
     model = LogisticRegression()
     model.classes_ = np.array([0, 1])
-    model.coef_ = slopes[np.newaxis]
-    model.intercept_ = np.array([content["intercept"] - float(np.array(content["mean"]) @ slopes)])
-    model.n_features_in_ = len(slopes)
-    columns = [i for i, transform in enumerate(content["transforms"]) if transform == "log1p"]
-    return make_pipeline(FunctionTransformer(log1p_of, kw_args={"columns": columns}), model)
+    model.coef_ = np.array([*slopes, *(height for *_, height in steps)])[np.newaxis]
+    model.intercept_ = np.array([content["intercept"] - usual])
+    model.n_features_in_ = len(slopes) + len(steps)
+    options = {
+        "columns": [i for i, transform in enumerate(content["transforms"]) if transform == "log1p"],
+        "feature": np.array([feature for feature, *_ in steps], np.intp),
+        "above": np.array([above for _, above, *_ in steps], np.float64),
+    }
+    return make_pipeline(FunctionTransformer(columns_of, kw_args=options), model)
 
 
-def log1p_of(matrix: Any, columns: list[int]) -> Floats:
-    """Return a matrix or frame (n, d) as float64, with log1p taken of some columns."""
-    transformed = np.array(matrix, np.float64)
-    transformed[:, columns] = np.log1p(transformed[:, columns])
-    return transformed
+def columns_of(matrix: Any, columns: list[int], feature: npt.NDArray[np.intp], above: Floats) -> Floats:
+    """Return a matrix or frame (n, d) as float64, with log1p taken of some columns, and 1 or 0 for each step."""
+    values = np.array(matrix, np.float64)
+    steps = values[:, feature] > above
+    values[:, columns] = np.log1p(values[:, columns])
+    return np.hstack((values, steps))
 
 
 def boosted_trees(folder: Path) -> XGBClassifier:

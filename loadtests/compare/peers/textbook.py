@@ -75,12 +75,12 @@ class Ensemble:
     """The weighted mean of both models, and what follows from it."""
 
     def __init__(self, folder: str) -> None:
-        manifest = Bundle.load(Path(folder), fingerprint()).manifest
-        self._weights, self._thresholds = manifest.ensemble, manifest.thresholds
+        self._bundle = Bundle.load(Path(folder), fingerprint())
+        self._thresholds = self._bundle.manifest.thresholds
 
     async def __call__(self, lr: float, xgb: float) -> dict[str, Any]:
         """Return the answer to one request."""
-        probability = self._weights.lr * lr + self._weights.xgb * xgb
+        probability = float(self._bundle.combine(np.array([lr]), np.array([xgb]))[0])
         blocked, reviewed = probability > self._thresholds.block, probability > self._thresholds.review
         return {
             "prediction": "FRAUD" if probability > self._thresholds.fraud else "LEGIT",

@@ -12,7 +12,9 @@ from loadtests.compare.report import Result
 from loadtests.compare.systems import select
 from loadtests.wrk import Sample
 from training.bundle import Bundle, Manifest, Period
+from training.calibration import Calibration
 from training.models import FEATURE_TRANSFORMS, BoostedModel, LogisticModel
+from training.steps import Steps
 
 
 def measurement(
@@ -50,14 +52,15 @@ def bundle() -> Bundle:
     columns = xgb.DMatrix(matrix, labels, feature_names=list(FEATURE_NAMES))
     trees = xgb.train({"objective": "binary:logistic", "max_depth": 3, "nthread": 1}, columns, 5)
     transforms = tuple(FEATURE_TRANSFORMS[name] for name in FEATURE_NAMES)
-    lr = LogisticModel(
-        FEATURE_NAMES, transforms, chance.normal(2, 1, d), chance.uniform(5, 9, d), chance.normal(0, 1, d), -0.5
-    )
+    steps = Steps(np.array([0, 0, 4]), np.array([10.0, 40.0, 30.0]), np.full(3, 0.4), np.array([0.5, -1.0, 0.25]))
+    mean, scale = chance.normal(2, 1, d), chance.uniform(5, 9, d)
+    lr = LogisticModel(FEATURE_NAMES, transforms, mean, scale, chance.normal(0, 1, d), -0.5, steps)
     manifest = Manifest(
         feature_fingerprint=fingerprint(),
         feature_names=FEATURE_NAMES,
         training_period=Period(since=datetime(2026, 1, 1, tzinfo=UTC), until=datetime(2026, 2, 1, tzinfo=UTC)),
         training_rows=200,
+        calibration=Calibration(a=1.1, b=0.9, c=0.1),
         training_frauds=int(labels.sum()),
         created_at=datetime(2026, 2, 1, tzinfo=UTC),
     )

@@ -115,13 +115,15 @@ def test_a_system_that_does_not_answer_is_not_waited_for_forever() -> None:
 
 def test_every_form_of_answer_is_read() -> None:
     scores = [0.25, 0.75]
-    table = pa.table({"fraud_probability": [0.5]})
+    # What the bundle, calibration and all, makes of these scores; whole answers carry it themselves.
+    [expected] = BUNDLE.combine(np.array([0.25]), np.array([0.75])).tolist()
+    table = pa.table({"fraud_probability": [expected]})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
     bodies: dict[Any, bytes] = {
-        "payment": b'{"fraud_probability": 0.5}',
-        "bulk_json": b'{"results": [{"fraud_probability": 0.5}]}',
+        "payment": json.dumps({"fraud_probability": expected}).encode(),
+        "bulk_json": json.dumps({"results": [{"fraud_probability": expected}]}).encode(),
         "bulk_arrow": sink.getvalue().to_pybytes(),
         "vector": b'{"lr": 0.25, "xgb": 0.75}',
         "vectors": json.dumps([scores]).encode(),
@@ -129,7 +131,7 @@ def test_every_form_of_answer_is_read() -> None:
         "mlflow": json.dumps({"predictions": [scores]}).encode(),
     }
     assert {kind: read(kind, answer, BUNDLE) for kind, answer in bodies.items()} == {
-        kind: [0.5] for kind in bodies
+        kind: [expected] for kind in bodies
     }
 
 
