@@ -3,6 +3,7 @@
 import asyncio
 import pickle
 import struct
+from abc import ABC, abstractmethod
 from enum import IntEnum
 from typing import Any, Final, cast
 
@@ -17,7 +18,7 @@ class Kind(IntEnum):
     ERROR = 2
 
 
-class Frames(asyncio.Protocol):
+class Frames(asyncio.Protocol, ABC):
     """One end of a connection: cuts the stream into messages, and hands each to :meth:`received`.
 
     A body is a pickle, so a connection is opened only between processes of one user (:mod:`.sockets`). One that
@@ -56,9 +57,9 @@ class Frames(asyncio.Protocol):
                 self.received(call, Kind(kind), pickle.loads(view[body:at]))
         return at
 
+    @abstractmethod
     def received(self, call: int, kind: Kind, content: Any) -> None:
         """Take one message."""
-        raise NotImplementedError
 
     def send(self, call: int, kind: Kind, content: Any) -> None:
         """Send one message. Once the connection has ended it is dropped: each call on it takes the other road."""

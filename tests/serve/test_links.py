@@ -52,7 +52,7 @@ def until_linked(stack: Stack, client: httpx.Client) -> list[httpx.Response]:
     answers = [decide(client)]
     while any(callers(replica(stack, name)) == 0 for name in CALLED):
         assert time.monotonic() < deadline, "not every hop got a link"
-        time.sleep(POLL_S)
+        time.sleep(POLL_S)  # Serve gives no notice when it has replaced a replica.
         answers.append(decide(client))
     return answers
 
