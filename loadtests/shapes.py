@@ -4,6 +4,7 @@ A locustfile that names one runs in it: see the files in ``loadtests/scenarios``
 highest number of users, and ``-t`` the length of the whole scenario.
 """
 
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 from locust import LoadTestShape
@@ -27,9 +28,9 @@ class Shape(LoadTestShape):
         super().__init__()  # type: ignore[no-untyped-call]
         self._plan: tuple[Stage, ...] | None = None
 
+    @abstractmethod
     def plan(self, options: Any) -> tuple[Stage, ...]:
         """Return the stages of this shape; ``options`` are those of locust's command line."""
-        raise NotImplementedError
 
     def tick(self) -> tuple[int, float] | None:
         """Return the users of this moment, and how fast to get there; None ends the run."""
