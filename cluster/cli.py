@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cluster import evaluation_commands, model_commands, offline_commands
+from cluster import evaluation_commands, log_commands, model_commands, offline_commands
 from cluster.reporting import Home, reporting, standing_settings
 from cluster.settings import ClusterSettings, settings_from
 
@@ -104,6 +104,8 @@ app.add_typer(model_commands.app)
 app.command("backfill")(offline_commands.backfill_command)
 app.command("replay")(offline_commands.replay_command)
 app.command("score")(offline_commands.score_command)
+app.command("drain")(log_commands.drain_command)
+app.command("audit")(log_commands.audit_command)
 app.command("labels")(offline_commands.labels_command)
 
 

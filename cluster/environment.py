@@ -18,6 +18,7 @@ def component_environment(settings: ClusterSettings, component: str, base: Mappi
         COMPONENT: component,
         "PYTHONPATH": ":".join(paths),
         "TOLLGATE_HOME": str(settings.home),
+        "TOLLGATE_DATA_FOLDER": str(settings.data),
         "TOLLGATE_REDIS_URL": settings.redis_url,
         "MLFLOW_TRACKING_URI": settings.mlflow_uri,
         # Explicit, because a plain ``ray.init`` of the user may have left a token that flips the default.

@@ -137,6 +137,11 @@ class ClusterSettings(BaseModel):
         return self.home / "logs"
 
     @property
+    def data(self) -> Path:
+        """Returns the folder of recorded decisions: those that wait for the store, and the archive."""
+        return self.home / "data"
+
+    @property
     def work(self) -> Path:
         """Returns the working folder of every process of this stack; it is also their second mark."""
         return self.home / WORK_FOLDER

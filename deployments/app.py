@@ -1,9 +1,10 @@
 """The graph, on one screen: Ingress -> Router -> Features -> {LogisticRegression, XGBoost} -> decision.
 
-Labels go from the ingress to Features directly.
+Labels go from the ingress to Features directly, questions about earlier decisions to DecisionLog.
 """
 
 import os
+from pathlib import Path
 from typing import Any
 
 from ray import serve
@@ -12,25 +13,30 @@ from ray.serve import Application
 from deployments.features import Features
 from deployments.fused import Fused
 from deployments.ingress import Ingress
+from deployments.ledger.folders import archive_folder, spool_folder
+from deployments.ledger.log import DecisionLog
 from deployments.models import LogisticRegression, XGBoost
 from deployments.router import Router
 from deployments.settings import AppArgs
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6399/0"
 DEFAULT_TRACKING_URI = "http://127.0.0.1:5000"
+DEFAULT_DATA_FOLDER = ".tollgate/data"
 
 
 def build(args: AppArgs) -> Application:
     """Return the application; ``args`` come from ``serve_config.yaml``, then from the environment."""
     redis_url = args.redis_url or os.environ.get("TOLLGATE_REDIS_URL", DEFAULT_REDIS_URL)
     tracking_uri = args.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_TRACKING_URI)
+    data = Path(args.data_folder or os.environ.get("TOLLGATE_DATA_FOLDER", DEFAULT_DATA_FOLDER)).resolve()
     if args.placement == "fused":
-        return _bind(serve.ingress()(Fused), redis_url, tracking_uri, name="Fused")
+        return _bind(serve.ingress()(Fused), redis_url, tracking_uri, data, name="Fused")
     features = _bind(Features, redis_url)
     lr = _bind(LogisticRegression, tracking_uri)
     xgb = _bind(XGBoost, tracking_uri)
-    router = _bind(Router, features, lr, xgb, tracking_uri)
-    return _bind(serve.ingress()(Ingress), router, features, name="Ingress")
+    router = _bind(Router, features, lr, xgb, tracking_uri, redis_url, spool_folder(data))
+    log = _bind(DecisionLog, redis_url, archive_folder(data))
+    return _bind(serve.ingress()(Ingress), router, features, log, name="Ingress")
 
 
 def _bind(replica: type[Any], *args: Any, name: str | None = None) -> Application:

@@ -1,7 +1,7 @@
 """The answer to an Arrow request, as columns: one row a row of the request, decisions and errors side by side."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -9,11 +9,13 @@ import pyarrow as pa  # type: ignore[import-untyped]
 
 from deployments.arrow_schema import FEATURES_SCHEMA, REASON, SCHEMA
 from deployments.bulk import Chunk, Outcome
-from deployments.decision import DECISION_NAMES, Decisions
+from deployments.decision import DECISION_NAMES, Decisions, Earlier
 from deployments.errors import ErrorBody
 from features.admission import Admitted
 from features.definitions import FEATURE_NAMES
 from features.transaction import Int64s
+
+_OF_ALL_ROWS: Final = frozenset({"index", "error_code", "error_field", "error_message"})
 
 
 def answer_batch(
@@ -40,11 +42,25 @@ def answer_batch(
         spread.lists(_reasons, REASON),
         spread.constants(lambda d: d.model_version, pa.string()),
         spread.constants(lambda d: list(d.degraded), pa.list_(pa.string())),
+        pa.array(spread.objects(spread.duplicates())),
         *_errors(errors, n),
     ]
-    if not include_features:
-        return pa.record_batch(columns, schema=SCHEMA)
-    return pa.record_batch([*columns, *spread.features()], schema=FEATURES_SCHEMA)
+    schema = SCHEMA
+    if include_features:
+        columns += spread.features()
+        schema = FEATURES_SCHEMA
+    if conflicts := outcome.conflicts():
+        rows = {int(admitted.rows[at]) for at in conflicts}
+        columns = [
+            column if name in _OF_ALL_ROWS else _without(column, rows)
+            for name, column in zip(schema.names, columns, strict=True)
+        ]
+    return pa.record_batch(columns, schema=schema)
+
+
+def _without(column: pa.Array, rows: set[int]) -> pa.Array:
+    """Return a column with null in some rows: those whose id stands for another body hold no decision."""
+    return column.take(pa.array([None if row in rows else row for row in range(len(column))], pa.int64()))
 
 
 def to_stream(batch: pa.RecordBatch) -> bytes:
@@ -110,13 +126,25 @@ class _Spread:
         mask = None if self._whole else pa.array(self._missing)
         return pa.ListArray.from_arrays(pa.array(np.cumsum(counts, dtype=np.int32)), flat, mask=mask)
 
-    def constants(self, value: Callable[[Decisions], Any], kind: pa.DataType) -> pa.Array:
-        """Return a column of what all rows of a chunk share."""
-        values = pa.array([*(value(chunk.decisions) for chunk in self._chunks), None], kind)
-        places = np.full(self._n, len(self._chunks), np.int32)
-        for number, chunk in enumerate(self._chunks):
-            places[self._rows[chunk.start : chunk.stop]] = number
-        return values.take(pa.array(places))
+    def constants(self, value: Callable[[Decisions | Earlier], Any], kind: pa.DataType) -> pa.Array:
+        """Return a column of what all rows of a chunk share, but for those that were decided before."""
+        values: list[Any] = [None]
+        places = np.zeros(self._n, np.int32)
+        for chunk in self._chunks:
+            values.append(value(chunk.decisions))
+            places[self._rows[chunk.start : chunk.stop]] = len(values) - 1
+            for at, earlier in chunk.earlier():
+                values.append(value(earlier))
+                places[self._rows[at]] = len(values) - 1
+        return pa.array(values, kind).take(pa.array(places))
+
+    def duplicates(self) -> list[bool]:
+        """Return of each of the decided rows whether it was decided before."""
+        found = [False] * len(self._rows)
+        for chunk in self._chunks:
+            for at, _ in chunk.earlier():
+                found[at] = True
+        return found
 
     def features(self) -> list[pa.Array]:
         matrix = np.full((self._n, len(FEATURE_NAMES)), np.nan)

@@ -23,6 +23,7 @@ SCHEMA: Final = pa.schema(
         ("explanation", pa.list_(REASON)),
         ("model_version", pa.string()),
         ("degraded", pa.list_(pa.string())),
+        ("duplicate", pa.bool_()),
         ("error_code", pa.string()),
         ("error_field", pa.string()),
         ("error_message", pa.string()),

@@ -2,21 +2,23 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 from urllib.parse import parse_qsl
 
 from deployments.batcher import Share
-from deployments.decision import Decisions
+from deployments.decision import Decisions, Earlier
 from deployments.errors import HANDLED, UNEXPECTED, ErrorBody, describe
 from deployments.hot_route import Answer
 from deployments.responses import error_json
 from features.admission import Admitted
-from features.errors import InvalidTransaction
+from features.errors import InvalidTransaction, TransactionConflict
 from features.transaction import TransactionBatch
 
 logger = logging.getLogger("ray.serve")
+
+Value = TypeVar("Value")
 
 ROWS_A_TURN: Final = 512
 """Rows that are checked before other requests have their turn: below a millisecond when they are good."""
@@ -44,6 +46,19 @@ class Chunk:
     decisions: Decisions
     share: Share
 
+    def earlier(self) -> Iterator[tuple[int, Earlier]]:
+        """Give the admitted rows of the chunk that were decided before."""
+        return self._own(self.decisions.earlier)
+
+    def conflicts(self) -> Iterator[tuple[int, tuple[str, ...]]]:
+        """Give the admitted rows of the chunk whose id stands for another body, and the fields that differ."""
+        return self._own(self.decisions.conflicts)
+
+    def _own(self, found: Mapping[int, Value]) -> Iterator[tuple[int, Value]]:
+        for row, value in found.items():
+            if self.share.start <= row < self.share.stop:
+                yield self.start + row - self.share.start, value
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
@@ -51,13 +66,17 @@ class Outcome:
 
     Attributes:
         chunks: the decided ones, in order, from the first row on.
-        decided: how many rows those are.
+        decided: how many rows those are, conflicts included.
         failure: why the rows after them were not decided; None when there are none.
     """
 
     chunks: list[Chunk]
     decided: int
     failure: ErrorBody | None
+
+    def conflicts(self) -> dict[int, tuple[str, ...]]:
+        """Return the admitted rows whose id stands for another body; they were not decided."""
+        return {at: fields for chunk in self.chunks for at, fields in chunk.conflicts()}
 
 
 async def admit_in_turns(
@@ -159,4 +178,6 @@ def errors(admitted: Admitted, outcome: Outcome) -> dict[int, ErrorBody]:
     found = {row: describe(fault)[1] for row, fault in admitted.faults.items()}
     if outcome.failure is not None:
         found.update(dict.fromkeys(admitted.rows[outcome.decided :].tolist(), outcome.failure))
+    for at, fields in outcome.conflicts().items():
+        found[int(admitted.rows[at])] = describe(TransactionConflict(fields))[1]
     return found

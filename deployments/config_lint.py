@@ -23,6 +23,7 @@ from deployments.settings import (
     AppArgs,
     FusedSettings,
     IngressSettings,
+    LogSettings,
     ModelSettings,
     PolicySettings,
     Settings,
@@ -38,6 +39,7 @@ GRAPHS: Final[Mapping[str, Mapping[str, type[Settings]]]] = {
         "Features": StoreSettings,
         "LogisticRegression": ModelSettings,
         "XGBoost": ModelSettings,
+        "DecisionLog": LogSettings,
     },
     "fused": {"Fused": FusedSettings},
 }

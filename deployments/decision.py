@@ -38,6 +38,14 @@ class Reason:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """Of a row that was decided before: what then held for its whole batch."""
+
+    model_version: str
+    degraded: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class Decisions:
     """Decisions of a batch of n transactions, as columns.
@@ -52,6 +60,8 @@ class Decisions:
         model_version: of the bundle that scored the batch, "" where none did.
         degraded: what was missing, by name; empty when all parts answered.
         features: the feature matrix (n, features), when it was asked for.
+        earlier: rows that are retries of what was decided before; their columns hold that decision.
+        conflicts: rows that are not decided, since their id stands for another body; the fields that differ.
     """
 
     probability: Scores
@@ -64,6 +74,8 @@ class Decisions:
     degraded: tuple[str, ...] = ()
     reasons: dict[int, list[Reason]] = field(default_factory=dict)
     features: Matrix | None = None
+    earlier: dict[int, Earlier] = field(default_factory=dict)
+    conflicts: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 def ensemble(lr: Scores, xgb: Scores, weights: Weights) -> Scores:

@@ -10,6 +10,8 @@ from ray.serve.exceptions import BackPressureError, RayServeException
 from features.errors import (
     BundleRefused,
     DeadlineExceeded,
+    DecisionNotRecorded,
+    DecisionUnknown,
     InvalidLabel,
     InvalidStream,
     InvalidTransaction,
@@ -18,6 +20,7 @@ from features.errors import (
     Overloaded,
     RegistryUnavailable,
     TollgateError,
+    TransactionConflict,
 )
 
 
@@ -47,11 +50,14 @@ RETRY_AFTER_S: Final = 1
 
 STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     InvalidTransaction: (422, "invalid_transaction"),
+    TransactionConflict: (409, "transaction_conflict"),
+    DecisionUnknown: (404, "not_found"),
     InvalidLabel: (422, "invalid_label"),
     LabelConflict: (409, "label_conflict"),
     InvalidStream: (400, "invalid_arrow"),
     Overloaded: (503, "overloaded"),
     DeadlineExceeded: (503, "overloaded"),
+    DecisionNotRecorded: (503, "unavailable"),
     OnlineStoreUnavailable: (503, "unavailable"),
     RegistryUnavailable: (503, "unavailable"),
     BundleRefused: (503, "unavailable"),
@@ -91,6 +97,9 @@ def describe(error: Exception) -> tuple[int, ErrorBody]:
         return 500, UNEXPECTED
     if isinstance(error, InvalidTransaction | InvalidLabel):
         return status, invalid([FieldError(field=error.field, message=error.message)], code)
+    if isinstance(error, TransactionConflict):
+        faults = [FieldError(field=name, message="differs from what this id stands for") for name in error.fields]
+        return status, ErrorBody(code=code, message=str(error), details=faults)
     if isinstance(error, InvalidStream):
         fault = FieldError(field="body", message=str(error))
         return status, ErrorBody(code=code, message=f"body: {error}", details=[fault])

@@ -2,24 +2,27 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-import numpy as np
-
+from deployments.breaker import Breaker
 from deployments.garbage import collect_seldom
 from deployments.links.served import Address, ServedMethod
 from deployments.live_settings import LiveSettings
+from deployments.metrics import CircuitMetrics
 from deployments.scaling import BusyShare
-from deployments.settings import StoreSettings
+from deployments.settings import BreakerSettings, StoreSettings
 from deployments.status import Status, Uptime
-from features.definitions import AGGREGATE_COLUMNS, NO_TIME
-from features.errors import OnlineStoreUnavailable
+from features.errors import DependencyDown, OnlineStoreUnavailable
 from features.formulas import Matrix, feature_matrix
 from features.label import LabelBatch, LabelOutcome
-from features.online import AsyncOnlineStore, own_columns
-from features.transaction import Int64s, TransactionBatch
+from features.online import AsyncOnlineStore
+from features.transaction import TransactionBatch
+from features.without_history import without_history
 
 logger = logging.getLogger("ray.serve")
+
+STORE_SHARE: Final = 0.8
+"""Share of the time that the caller waits which the store may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Features:
         collect_seldom()
         self._settings = LiveSettings(StoreSettings)
         self._store = AsyncOnlineStore(redis_url)
+        self._breaker = Breaker("feature_store", CircuitMetrics(), BreakerSettings())
         self._uptime = Uptime()
         self._busy = BusyShare()
         self._observe = ServedMethod(self.observe)
@@ -57,13 +61,21 @@ class Features:
         """Take the bound on the store's answers (:class:`StoreSettings`)."""
         if self._settings.take(user_config):
             self._store.timeout_s = self._settings.value.timeout_ms / 1000
+            self._breaker.settings = self._settings.value.breaker
 
-    async def observe(self, batch: TransactionBatch) -> FeatureReply:
-        """Return the features of a batch as of each transaction, and count the batch."""
+    async def observe(self, batch: TransactionBatch, left_s: float) -> FeatureReply:
+        """Return the features of a batch as of each transaction, and count the batch.
+
+        Args:
+            left_s: time that the caller waits for them.
+        """
+        # Some of it is for what comes after the store, and for the way back.
+        timeout_s = min(self._store.timeout_s, STORE_SHARE * left_s)
         try:
-            return FeatureReply(feature_matrix(await self._store.observe(batch)), True)
-        except OnlineStoreUnavailable as error:
-            logger.warning("deciding %d transactions without history: %s", len(batch), error)
+            columns = await self._breaker.call(timeout_s, lambda: self._store.observe(batch))
+            return FeatureReply(feature_matrix(columns), True)
+        except (OnlineStoreUnavailable, DependencyDown, TimeoutError) as error:
+            logger.warning("deciding %d transactions without history: %r", len(batch), error)
             return FeatureReply(feature_matrix(without_history(batch)), False)
 
     async def take_labels(self, labels: LabelBatch) -> list[LabelOutcome]:
@@ -81,11 +93,3 @@ class Features:
         except OnlineStoreUnavailable as error:
             return self._uptime.status(False, str(error), self._settings.problem)
         return self._uptime.status(True, "the store answers", self._settings.problem)
-
-
-def without_history(batch: TransactionBatch) -> dict[str, Int64s]:
-    """Return the columns of a batch as if no entity in it had any history."""
-    columns = own_columns(batch)
-    for name in AGGREGATE_COLUMNS:
-        columns[name] = np.full(len(batch), NO_TIME if name.endswith("_time_ms") else 0, np.int64)
-    return columns

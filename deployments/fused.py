@@ -5,10 +5,13 @@ replicas are then the one thing that scales, models and feature store clients wi
 """
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Self
 
 from deployments.features import Features
 from deployments.ingress import Ingress
+from deployments.ledger.folders import archive_folder, spool_folder
+from deployments.ledger.log import DecisionLog
 from deployments.live_settings import LiveSettings
 from deployments.models import LogisticRegression, XGBoost
 from deployments.router import Router
@@ -18,12 +21,15 @@ from deployments.settings import FusedSettings
 class Fused(Ingress):
     """An ingress whose router, features and models are objects beside it."""
 
-    def __init__(self, redis_url: str, tracking_uri: str) -> None:
+    def __init__(self, redis_url: str, tracking_uri: str, data: Path) -> None:
         self._features = Features(redis_url)
         self._models = (LogisticRegression(tracking_uri), XGBoost(tracking_uri))
         lr, xgb = self._models
-        self._graph = Router(InProcess(self._features), InProcess(lr), InProcess(xgb), tracking_uri)
-        super().__init__(InProcess(self._graph), InProcess(self._features))
+        self._graph = Router(
+            InProcess(self._features), InProcess(lr), InProcess(xgb), tracking_uri, redis_url, spool_folder(data)
+        )
+        self._log = DecisionLog(redis_url, archive_folder(data))
+        super().__init__(InProcess(self._graph), InProcess(self._features), InProcess(self._log))
         self._all_settings = LiveSettings(FusedSettings)
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
@@ -33,6 +39,7 @@ class Fused(Ingress):
             return
         settings = self._all_settings.value
         await self._features.reconfigure(settings.features.model_dump())
+        await self._log.reconfigure(settings.log.model_dump())
         for model in self._models:
             await model.reconfigure(settings.models.model_dump())
         await self._graph.reconfigure(settings.router.model_dump())

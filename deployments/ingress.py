@@ -2,9 +2,11 @@
 
 import asyncio
 from importlib.metadata import version
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
+from fastapi import Path as PathParameter
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
@@ -13,8 +15,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deployments.arrow_bulk import ArrowBulk
 from deployments.bulk_document import BULK_ANSWERS, BULK_WORDS, bulk_body
+from deployments.deadline import TimeLeft
 from deployments.decision import Decisions
-from deployments.errors import ErrorBody, ErrorResponse, describe
+from deployments.errors import ErrorBody, ErrorResponse, FieldError, describe, invalid
 from deployments.garbage import collect_seldom
 from deployments.hot_route import Answer, Answerer, BodyTooLarge, HotRoute, read_body, too_large
 from deployments.json_bulk import JsonBulk
@@ -25,6 +28,7 @@ from deployments.media_types import ARROW, NDJSON
 from deployments.metrics import BatchMetrics, LabelMetrics
 from deployments.ndjson import NdjsonBulk
 from deployments.responses import (
+    EXAMPLE_DECISION,
     EXAMPLE_MODEL,
     EXAMPLE_REQUEST,
     EXAMPLE_RESPONSE,
@@ -48,6 +52,7 @@ _SERVER_ERRORS: dict[int | str, dict[str, Any]] = {
 }
 _ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorResponse, "description": "The body is not JSON."},
+    409: {"model": ErrorResponse, "description": "The id was given with another body; details name the fields."},
     413: {"model": ErrorResponse, "description": "The body is too large."},
     422: {"model": ErrorResponse, "description": "A field breaks the contract; details name it."},
     **_SERVER_ERRORS,
@@ -64,10 +69,11 @@ _INCLUDE: dict[str, Any] = {
 class Ingress:
     """Validates requests, forms micro-batches, and sends each through the graph once."""
 
-    def __init__(self, router: Handle, features: Handle) -> None:
+    def __init__(self, router: Handle, features: Handle, log: Handle) -> None:
         collect_seldom()
         self._router = light(router)
         self._label_store = light(features)
+        self._log = light(log)
         self._decide_batch = hot_call(self._router, "decide")
         self._settings = LiveSettings(IngressSettings)
         self._metrics = BatchMetrics()
@@ -105,8 +111,8 @@ class Ingress:
             lambda: self._scoring.settings.max_body_bytes,
         )
 
-    async def _decide(self, batch: TransactionBatch, include_features: bool) -> Decisions:
-        decisions: Decisions = await self._decide_batch.remote(batch, include_features)
+    async def _decide(self, batch: TransactionBatch, include_features: bool, time: TimeLeft) -> Decisions:
+        decisions: Decisions = await self._decide_batch.remote(batch, include_features, time)
         return decisions
 
     async def _take_labels(self, labels: LabelBatch) -> list[LabelOutcome]:
@@ -115,10 +121,16 @@ class Ingress:
 
     async def _statuses(self) -> dict[str, Status]:
         own = self._uptime.status(True, "answers", self._settings.problem)
-        [parts] = await settled(asyncio.wait_for(self._router.status.remote(), 3))
+        parts, log = await settled(
+            asyncio.wait_for(self._router.status.remote(), 3), asyncio.wait_for(self._log.status.remote(), 3)
+        )
         if isinstance(parts, BaseException):
             parts = {"router": no_answer(parts)}
-        return {**parts, "ingress": own}
+        return {
+            **parts,
+            "decision_log": no_answer(log) if isinstance(log, BaseException) else log,
+            "ingress": own,
+        }
 
     async def _respond(self, request: Request, answer: Answerer, limit: int) -> Response:
         try:
@@ -137,6 +149,7 @@ class Ingress:
             redirect_slashes=False,
         )
         api.add_exception_handler(HTTPException, _http_error)
+        api.add_exception_handler(RequestValidationError, _invalid_request)
         for kind in (Exception, TollgateError, RayError, RayServeException, TimeoutError):
             api.add_exception_handler(kind, _error)
 
@@ -175,13 +188,29 @@ class Ingress:
             description=LABEL_WORDS,
             responses={
                 200: {"model": LabelResult | LabelsResponse, "content": LABEL_ANSWERS},
-                409: {"model": ErrorResponse, "description": "Another label contradicts merchant or time."},
                 **_ERRORS,
+                409: {"model": ErrorResponse, "description": "Another label contradicts merchant or time."},
             },
             openapi_extra={"requestBody": label_body()},
         )
         async def labels(request: Request) -> Response:
             return await self._respond(request, self._labels.answer, self._scoring.settings.max_body_bytes)
+
+        @api.get(
+            "/decisions/{transaction_id}",
+            summary="The decision on a transaction, with all that it came from",
+            description="Looks through the last 31 days; `day`, of the decision in UTC, looks at that day alone.",
+            responses={
+                **_example(EXAMPLE_DECISION),
+                404: {"model": ErrorResponse, "description": "No decision on this id is on record."},
+                422: {"model": ErrorResponse, "description": "The day is none."},
+                **_SERVER_ERRORS,
+            },
+        )
+        async def decision(
+            transaction_id: Annotated[str, PathParameter(max_length=64)], day: str | None = None
+        ) -> JSONResponse:
+            return JSONResponse(await self._log.find.remote(transaction_id, day))
 
         @api.get("/health", summary="Liveness of this replica", responses=_example({"status": "alive"}))
         async def health() -> dict[str, str]:
@@ -245,6 +274,16 @@ async def _http_error(_: Request, error: Exception) -> Response:
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
     body = ErrorBody(code=code, message=str(error.detail))
     return JSONResponse({"error": body.model_dump()}, error.status_code, headers=dict(error.headers or {}))
+
+
+async def _invalid_request(_: Request, error: Exception) -> Response:
+    """Answer what FastAPI itself finds wrong with path or query, in the one error shape."""
+    assert isinstance(error, RequestValidationError)
+    faults = [
+        FieldError(field=".".join(str(part) for part in fault["loc"])[:64], message=fault["msg"])
+        for fault in error.errors()
+    ]
+    return _response(Answer(422, error_json(invalid(faults, "invalid_request"))))
 
 
 async def _error(_: Request, error: Exception) -> Response:

@@ -95,7 +95,8 @@ def _whole(admitted: Admitted, outcome: Outcome, include_features: bool) -> byte
         )
         for place, text in zip(places, texts, strict=True):
             rows[place] = text
-    for place, body in errors(admitted, outcome).items():
+    failed = errors(admitted, outcome)
+    for place, body in failed.items():
         rows[place] = error_row(place, body)
-    head = f'{{"decided":{outcome.decided},"failed":{count - outcome.decided},"results":['
+    head = f'{{"decided":{count - len(failed)},"failed":{len(failed)},"results":['
     return f"{head}{','.join(rows)}]}}".encode()

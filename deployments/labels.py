@@ -112,7 +112,7 @@ class LabelIntake:
         batch = LabelBatch.of(labels, now_ms)
         outcomes: list[LabelOutcome] = []
         if labels:
-            async with asyncio.timeout(self._settings().max_decide_ms / 1000):
+            async with asyncio.timeout(self._settings().bulk_deadline_ms / 1000):
                 outcomes = await self._take(batch)
         for (outcome, source), count in Counter(
             zip(outcomes, (label.source for label in labels), strict=True)

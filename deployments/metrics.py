@@ -66,6 +66,61 @@ class LabelMetrics:
         self._labels.inc(count, {"outcome": outcome, "source": source})
 
 
+class CircuitMetrics:
+    """State and failures of the circuits of dependencies."""
+
+    def __init__(self) -> None:
+        self._open = Gauge("tollgate_circuit_open", "1 while a dependency is left alone.", ("dependency",))
+        self._failures = Counter(
+            "tollgate_dependency_failures", "Calls that failed or had no answer in time.", ("dependency",)
+        )
+
+    def circuit(self, dependency: str, is_open: bool) -> None:
+        """The circuit of a dependency opened or closed."""
+        self._open.set(float(is_open), {"dependency": dependency})
+
+    def failed(self, dependency: str) -> None:
+        """A call failed, or had no answer in time."""
+        self._failures.inc(1, {"dependency": dependency})
+
+
+class DecisionMetrics:
+    """Counts what became of decided transactions, once a batch."""
+
+    def __init__(self) -> None:
+        self._decided = Counter("tollgate_decisions", "Decided transactions, retries and conflicts not counted.")
+        self._retries = Counter("tollgate_retries", "Transactions that got the decision that stands.")
+        self._conflicts = Counter("tollgate_conflicts", "Transactions whose id stands for another body.")
+        self._degraded = Counter(
+            "tollgate_degraded_decisions", "Transactions that were decided without a part.", ("part",)
+        )
+
+    def decided(self, size: int, retries: int, conflicts: int, degraded: tuple[str, ...]) -> None:
+        """So many transactions were decided, of which so many had been before, or are conflicts."""
+        new = size - retries - conflicts
+        for counter, count in ((self._decided, new), (self._retries, retries), (self._conflicts, conflicts)):
+            if count:  # Ray's counters refuse a zero.
+                counter.inc(count)
+        for part in degraded:
+            self._degraded.inc(size, {"part": part})
+
+
+class LogMetrics:
+    """What the drain of the decision log did, and what waits."""
+
+    def __init__(self) -> None:
+        self._drained = Counter("tollgate_drained_decisions", "Decisions moved to the archive.")
+        self._waiting = Gauge("tollgate_undrained_batches", "Batches of the log that are not archived yet.")
+
+    def drained(self, transactions: int) -> None:
+        """So many decisions are in the archive now."""
+        self._drained.inc(transactions)
+
+    def waiting(self, entries: int) -> None:
+        """So many batches wait."""
+        self._waiting.set(entries)
+
+
 class LinkMetrics:
     """Counts the calls of other deployments by their road, once a second."""
 

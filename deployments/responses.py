@@ -28,7 +28,7 @@ class ModelScores(BaseModel):
 
 
 class Prediction(BaseModel):
-    """The decision on one transaction."""
+    """The decision on one transaction; ``duplicate`` says that it was made before, for the same id and body."""
 
     transaction_id: str
     transaction_id_assigned: bool
@@ -40,6 +40,7 @@ class Prediction(BaseModel):
     explanation: list[ReasonCode]
     model_version: str
     degraded: list[str]
+    duplicate: bool
     features: dict[str, float] | None = None
 
 
@@ -90,6 +91,22 @@ EXAMPLE_RESPONSE: Final[dict[str, Any]] = {
     ],
     "model_version": "1",
     "degraded": [],
+    "duplicate": False,
+}
+
+EXAMPLE_DECISION: Final[dict[str, Any]] = {
+    "transaction": EXAMPLE_REQUEST,
+    **{
+        name: value
+        for name, value in EXAMPLE_RESPONSE.items()
+        if name not in ("transaction_id", "transaction_id_assigned", "duplicate")
+    },
+    "features": {"amount": 4500.0, "is_night": 1.0},
+    "decided_at": 1770345001.2,
+    "latency_ms": 6.1,
+    "entry": "1770345001200-0",
+    "fingerprint": "02dabf75c3e4bd10",
+    "policy": {"model": "tollgate", "weights": {"lr": 0.5, "xgb": 0.5}},
 }
 
 EXAMPLE_BATCH_RESPONSE: Final[dict[str, Any]] = {
@@ -133,6 +150,7 @@ def prediction(
     batch: TransactionBatch, decisions: Decisions, row: int, assigned: bool, include_features: bool
 ) -> dict[str, Any]:
     """Return the answer for one row of a decided batch, in the shape of :class:`Prediction`."""
+    earlier = decisions.earlier.get(row)
     answer: dict[str, Any] = {
         "transaction_id": batch.transaction_id[row],
         "transaction_id_assigned": assigned,
@@ -145,8 +163,9 @@ def prediction(
             {"source": reason.source, "code": reason.code, "text": reason.text}
             for reason in decisions.reasons.get(row, ())
         ],
-        "model_version": decisions.model_version,
-        "degraded": decisions.degraded,
+        "model_version": decisions.model_version if earlier is None else earlier.model_version,
+        "degraded": decisions.degraded if earlier is None else earlier.degraded,
+        "duplicate": earlier is not None,
     }
     if include_features and decisions.features is not None:
         answer["features"] = dict(zip(FEATURE_NAMES, decisions.features[row].tolist(), strict=True))

@@ -3,34 +3,45 @@
 import asyncio
 import logging
 from collections.abc import Awaitable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from pathlib import Path
+from time import time as clock
+from typing import Any, Final, Protocol
 
 import numpy as np
 from pydantic import ValidationError
 from ray.serve.handle import DeploymentHandle
 
+from deployments.active_policy import ActivePolicy, active_policy, check_rules
+from deployments.breaker import Breaker
+from deployments.deadline import HISTORY_SHARE, MODEL_SHARE, RECORD_S, RECORD_SHARE, Deadline, TimeLeft
 from deployments.decision import Decision, Decisions, Fired, decide, fired_rules
 from deployments.explanation import explain
-from deployments.features import FeatureReply, without_history
+from deployments.features import FeatureReply
 from deployments.garbage import collect_seldom
+from deployments.ledger.ledger import Ledger
+from deployments.ledger.record import Entry, Header, model_version
+from deployments.ledger.spool import Spool
 from deployments.links.linked_call import LinkedCall
 from deployments.links.served import Address, ServedMethod
 from deployments.live_settings import LiveSettings
-from deployments.metrics import LinkMetrics
+from deployments.metrics import CircuitMetrics, DecisionMetrics, LinkMetrics
 from deployments.models import ModelScores
-from deployments.rules import CompiledRule, compile_rules
 from deployments.scaling import BusyShare
 from deployments.served_bundle import ServedBundle
-from deployments.settings import PolicySettings, Thresholds, Weights
+from deployments.settings import BreakerSettings, PolicySettings
 from deployments.status import Status, Uptime, no_answer
 from features.definitions import fingerprint
 from features.errors import InvalidRule
 from features.formulas import Matrix, feature_matrix
+from features.online import AsyncOnlineStore
 from features.transaction import TransactionBatch
-from training.registry import Calibration
+from features.without_history import without_history
 
 logger = logging.getLogger("ray.serve")
+
+STORE_TIMEOUT_S: Final = 10.0
+"""Bound on the store's answer to what no deadline bounds, such as recording what waits in the spool."""
 
 
 class Handle(Protocol):
@@ -38,24 +49,6 @@ class Handle(Protocol):
 
     def options(self, *, request_serialization: str, response_serialization: str) -> Any:
         """Return a handle that serialises so."""
-
-
-@dataclass(frozen=True, slots=True)
-class ActivePolicy:
-    """What a batch is decided by, from its first hop to its last: a change waits for the next batch.
-
-    Attributes:
-        calibration: of the served bundle.
-        explain_above: a model's score above which it explains a row. Without a score above it, the calibrated mean
-            cannot be above the review threshold.
-    """
-
-    settings: PolicySettings
-    rules: tuple[CompiledRule, ...]
-    weights: Weights
-    thresholds: Thresholds
-    calibration: Calibration | None
-    explain_above: float
 
 
 class Router:
@@ -67,11 +60,17 @@ class Router:
         lr: Handle,
         xgb: Handle,
         tracking_uri: str,
+        redis_url: str,
+        spool: Path,
     ) -> None:
         collect_seldom()
+        circuits = CircuitMetrics()
+        self._circuits = {name: Breaker(name, circuits, BreakerSettings()) for name in ("features", "lr", "xgb")}
+        self._ledger = Ledger(AsyncOnlineStore(redis_url, STORE_TIMEOUT_S), Spool(spool), circuits)
+        self._metrics = DecisionMetrics()
         self._parts = {"features": light(features), "lr_model": light(lr), "xgb_model": light(xgb)}
         self._observe = hot_call(self._parts["features"], "observe")
-        self._score = tuple(hot_call(self._parts[name], "score") for name in ("lr_model", "xgb_model"))
+        self._score = {name: hot_call(self._parts[f"{name}_model"], "score") for name in ("lr", "xgb")}
         self._decide = ServedMethod(self.decide)
         self._served = ServedBundle(tracking_uri)
         self._settings = LiveSettings(PolicySettings)
@@ -98,53 +97,93 @@ class Router:
             return
         settings = self._settings.value
         try:
-            rules = compile_rules(settings.rules)
+            check_rules(settings)
             await self._served.load(settings.model)
-            manifest = self._served.bundle.manifest
-            weights = settings.weights or Weights(**manifest.ensemble.model_dump())
-            thresholds = settings.thresholds or Thresholds(**manifest.thresholds.model_dump())
-            calibration = manifest.calibration
+            active = active_policy(settings, self._served.bundle.manifest)
         except (InvalidRule, ValidationError) as error:
             self._settings.refuse(str(error))
             if self._active is None:
                 raise
             return
-        above = thresholds.review if calibration is None else calibration.highest_score(thresholds.review)
-        self._active = ActivePolicy(settings, rules, weights, thresholds, calibration, above)
+        for circuit in self._circuits.values():
+            circuit.settings = settings.breaker
+        self._ledger.take(settings.record, settings.breaker, active.logged)
+        self._ledger.start()
+        self._active = active
 
-    async def decide(self, batch: TransactionBatch, include_features: bool) -> Decisions:
-        """Return the decisions of a batch, in its order; with the feature matrix when asked for."""
+    async def decide(self, batch: TransactionBatch, include_features: bool, time: TimeLeft) -> Decisions:
+        """Return the decisions of a batch, in its order; with the feature matrix when asked for.
+
+        They are on record before they are returned. What did not answer within its share of the time left is done
+        without.
+
+        Raises:
+            DecisionNotRecorded: neither the log nor the spool takes them.
+        """
         policy = self._policy()
+        deadline = Deadline(time)
         degraded: list[str] = []
-        matrix = await self._matrix(batch, degraded)
-        fired = fired_rules(policy.rules, matrix, batch)
-        replies = await self._scores(matrix, fired, policy, degraded)
+        matrix, has_history = await self._matrix(batch, deadline, degraded)
+        rules = policy.rules if has_history else (*policy.rules, *policy.rules_without_history)
+        fired = fired_rules(rules, matrix, batch)
+        replies = await self._scores(matrix, fired, policy, deadline, degraded)
         lr, xgb = (np.full(len(batch), np.nan) if reply is None else reply.scores for reply in replies)
-        version = "+".join(sorted({reply.version for reply in replies if reply is not None}))
+        versions = ["" if reply is None else reply.version for reply in replies]
         decisions = decide(
-            lr, xgb, policy.weights, policy.thresholds, fired, version, tuple(degraded), policy.calibration
+            lr,
+            xgb,
+            policy.weights,
+            policy.thresholds,
+            fired,
+            model_version(*versions),
+            tuple(degraded),
+            policy.calibration,
         )
         _explain(decisions, replies, matrix, policy)
+        header = Header(
+            decided_at_ms=int(clock() * 1000),
+            latency_ms=round(deadline.age_s * 1000, 2),
+            lr_version=versions[0],
+            xgb_version=versions[1],
+            degraded=decisions.degraded,
+            policy=policy.logged.digest,
+            fingerprint=fingerprint(),
+            has_history=has_history,
+        )
+        await self._record(Entry(header, batch, matrix, decisions), deadline)
         if include_features:
             decisions.features = matrix
         return decisions
+
+    async def _record(self, entry: Entry, deadline: Deadline) -> None:
+        decisions = entry.decisions
+        if not await self._ledger.record(entry, max(RECORD_SHARE * deadline.left_s, RECORD_S)):
+            decisions.degraded = (*decisions.degraded, "decision_log")
+        self._metrics.decided(
+            len(entry.batch), len(decisions.earlier), len(decisions.conflicts), decisions.degraded
+        )
 
     def _policy(self) -> ActivePolicy:
         assert self._active is not None  # Serve configures a replica before it gets requests.
         return self._active
 
-    async def _matrix(self, batch: TransactionBatch, degraded: list[str]) -> Matrix:
-        [reply] = await settled(self._observe.remote(batch))
+    async def _matrix(
+        self, batch: TransactionBatch, deadline: Deadline, degraded: list[str]
+    ) -> tuple[Matrix, bool]:
+        """Return the feature matrix, and whether its history came from the store, which counted the batch."""
+        left_s = HISTORY_SHARE * deadline.left_s
+        call = self._circuits["features"].call(left_s, lambda: self._observe.remote(batch, left_s))
+        [reply] = await settled(call)
         if isinstance(reply, FeatureReply):
             if not reply.has_history:
                 degraded.append("feature_store")
-            return reply.matrix
+            return reply.matrix, reply.has_history
         _log_failure("features", reply)
         degraded.append("features")
-        return feature_matrix(without_history(batch))
+        return feature_matrix(without_history(batch)), False
 
     async def _scores(
-        self, matrix: Matrix, fired: Fired, policy: ActivePolicy, degraded: list[str]
+        self, matrix: Matrix, fired: Fired, policy: ActivePolicy, deadline: Deadline, degraded: list[str]
     ) -> list[ModelScores | None]:
         """Return the answers of LR and XGBoost, None for one that did not answer.
 
@@ -154,9 +193,15 @@ class Router:
         suspect = np.zeros(len(matrix), np.bool_)
         for _, rows in fired:
             suspect |= rows
-        replies = await settled(*(score.remote(matrix, suspect, policy.explain_above) for score in self._score))
+        left_s = MODEL_SHARE * deadline.left_s
+        replies = await settled(
+            *(
+                self._circuits[name].call(left_s, partial(score.remote, matrix, suspect, policy.explain_above))
+                for name, score in self._score.items()
+            )
+        )
         answers: list[ModelScores | None] = []
-        for name, reply in zip(("lr", "xgb"), replies, strict=True):
+        for name, reply in zip(self._score, replies, strict=True):
             if not isinstance(reply, ModelScores):
                 _log_failure(name, reply)
                 degraded.append(name)
@@ -172,7 +217,7 @@ class Router:
         statuses: dict[str, Status] = {}
         for name, reply in zip(self._parts, replies, strict=True):
             statuses[name] = no_answer(reply) if isinstance(reply, BaseException) else reply
-        problem = self._settings.problem or self._served.problem
+        problem = self._settings.problem or self._served.problem or self._ledger.problem
         statuses["router"] = self._uptime.status(True, f"version {self._served.version}", problem)
         return statuses
 
@@ -205,7 +250,7 @@ def _explain(
     for weight, reply in zip((policy.weights.lr, policy.weights.xgb), replies, strict=True):
         if reply is not None:
             total[reply.rows] += weight * reply.contributions
-    by_id = {rule.id: rule for rule in policy.rules}
+    by_id = {rule.id: rule for rule in (*policy.rules, *policy.rules_without_history)}
     limit = policy.settings.max_reasons
     for row in flagged.tolist():
         decisions.reasons[row] = explain(decisions.rules.get(row, []), by_id, total[row], matrix[row], limit)

@@ -65,18 +65,24 @@ def _heads() -> list[str]:
 
 def _tails(decisions: Decisions, rows: range) -> list[str]:
     """Return what comes after the scores; most rows have no rule and no reason, and share one text."""
-    version = f',"model_version":{_json(decisions.model_version)},"degraded":{_json(decisions.degraded)}'
+    version = _version(decisions.model_version, decisions.degraded, "false")
     usual = f',"rules":[],"explanation":[]{version}'
     tails = [usual] * len(rows)
-    for row in {*decisions.rules, *decisions.reasons}:
+    for row in {*decisions.rules, *decisions.reasons, *decisions.earlier}:
         if row in rows:
             reasons = [
                 {"source": reason.source, "code": reason.code, "text": reason.text}
                 for reason in decisions.reasons.get(row, ())
             ]
             rules = _json(decisions.rules.get(row, []))
-            tails[row - rows.start] = f',"rules":{rules},"explanation":{_json(reasons)}{version}'
+            earlier = decisions.earlier.get(row)
+            own = version if earlier is None else _version(earlier.model_version, earlier.degraded, "true")
+            tails[row - rows.start] = f',"rules":{rules},"explanation":{_json(reasons)}{own}'
     return tails
+
+
+def _version(model_version: str, degraded: tuple[str, ...], duplicate: str) -> str:
+    return f',"model_version":{_json(model_version)},"degraded":{_json(degraded)},"duplicate":{duplicate}'
 
 
 def _features(values: list[float]) -> list[str]:

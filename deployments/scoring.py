@@ -4,30 +4,39 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 
 from deployments.batcher import MicroBatcher, Observer, Share, stays
 from deployments.bulk import refusal, wants_features
+from deployments.deadline import TimeLeft
 from deployments.decision import Decisions
 from deployments.errors import HANDLED, UNEXPECTED
 from deployments.hot_route import Answer, Gone
 from deployments.responses import error_json, prediction
 from deployments.settings import IngressSettings
 from features.admission import check_width
+from features.errors import TransactionConflict
 from features.transaction import Transaction, TransactionBatch, check_transaction
 
 logger = logging.getLogger("ray.serve")
 
 LARGE_BYTES: Final = 64 * 1024
 """Size from which a single transaction is looked at before it is validated; a good one has 200 bytes."""
-Decide = Callable[[TransactionBatch, bool], Awaitable[Decisions]]
-"""From a batch, and whether its features are wanted, to its decisions."""
+MIN_LEFT_S: Final = 0.001
+Decide = Callable[[TransactionBatch, bool, TimeLeft], Awaitable[Decisions]]
+"""From a batch, whether its features are wanted, and its time left, to its decisions."""
 
-_Item = tuple[Transaction | TransactionBatch, bool]
-"""A single transaction or a chunk of a bulk request, and whether its features are wanted."""
+
+class _Item(NamedTuple):
+    """A single transaction or a chunk of a bulk request, and its times (of the loop)."""
+
+    content: Transaction | TransactionBatch
+    include_features: bool
+    arrived: float
+    deadline: float
 
 
 class Scoring:
@@ -73,9 +82,10 @@ class Scoring:
             include_features = query != b"" and wants_features(query)
             transaction = self._parse_one(body)
             check_transaction(transaction, int(self._clock() * 1000))
-            (batch, decisions), share = await self._batcher.submit(
-                (transaction, include_features), 1, self._settings.max_wait_ms / 1000, gone=gone
-            )
+            item, max_wait_s = self._item(transaction, include_features, self._settings.deadline_ms)
+            (batch, decisions), share = await self._batcher.submit(item, 1, max_wait_s, gone=gone)
+            if fields := decisions.conflicts.get(share.start):
+                raise TransactionConflict(fields)
             assigned = transaction.transaction_id is None
             return Answer(200, to_json(prediction(batch, decisions, share.start, assigned, include_features)))
         except HANDLED as error:
@@ -100,9 +110,8 @@ class Scoring:
         Raises:
             TollgateError, RayError, RayServeException, TimeoutError: it was not decided.
         """
-        (batch, decisions), share = await self._batcher.submit(
-            (chunk, include_features), len(chunk), self._settings.max_wait_ms / 1000, bulk=True
-        )
+        item, max_wait_s = self._item(chunk, include_features, self._settings.bulk_deadline_ms)
+        (batch, decisions), share = await self._batcher.submit(item, len(chunk), max_wait_s, bulk=True)
         return batch, decisions, share
 
     def _parse_one(self, body: bytes) -> Transaction:
@@ -110,11 +119,24 @@ class Scoring:
             check_width(_json(body))
         return self._one.validate_json(body)
 
+    def _item(
+        self, content: Transaction | TransactionBatch, include_features: bool, deadline_ms: int
+    ) -> tuple[_Item, float]:
+        """Return what waits in the queue, and how long it may: half of its time is for the graph."""
+        now = asyncio.get_running_loop().time()
+        item = _Item(content, include_features, now, now + deadline_ms / 1000)
+        return item, min(self._settings.max_wait_ms, deadline_ms / 2) / 1000
+
     async def _process(self, items: list[_Item]) -> tuple[TransactionBatch, Decisions]:
-        batch = _joined([content for content, _ in items])
-        # A part that never answers must not hold a slot for ever.
-        async with asyncio.timeout(self._settings.max_decide_ms / 1000):
-            return batch, await self._decide(batch, any(include for _, include in items))
+        batch = _joined([item.content for item in items])
+        now = asyncio.get_running_loop().time()
+        time = TimeLeft(
+            waited_s=now - min(item.arrived for item in items),
+            left_s=max(min(item.deadline for item in items) - now, MIN_LEFT_S),
+        )
+        # The graph keeps to the earliest deadline; a graph that does not answer must not hold a slot for ever.
+        async with asyncio.timeout_at(max(item.deadline for item in items)):
+            return batch, await self._decide(batch, any(item.include_features for item in items), time)
 
 
 def _joined(contents: Sequence[Transaction | TransactionBatch]) -> TransactionBatch:

@@ -22,6 +22,9 @@ class AppArgs(Settings):
 
     redis_url: str | None = Field(None, description="Online store; TOLLGATE_REDIS_URL when absent.")
     tracking_uri: str | None = Field(None, description="Model registry; MLFLOW_TRACKING_URI when absent.")
+    data_folder: str | None = Field(
+        None, description="Spool and archive of decisions; TOLLGATE_DATA_FOLDER when absent."
+    )
     placement: Literal["distributed", "fused"] = Field(
         "distributed",
         description="distributed: each part is a deployment; fused: the whole graph in each ingress replica.",
@@ -54,10 +57,14 @@ class IngressSettings(Settings):
     """``user_config`` of the ingress."""
 
     batch: BatchSettings = BatchSettings()
+    deadline_ms: Annotated[int, Field(ge=10, le=60_000)] = 100
+    """Time for the decision on a single transaction, from its arrival at the ingress. What does not answer in its
+    share of it is done without, and named in ``degraded``."""
+    bulk_deadline_ms: Annotated[int, Field(ge=10, le=600_000)] = 10_000
+    """The same for a chunk of a bulk request. A batch of both has the earlier deadline."""
     max_wait_ms: Annotated[int, Field(ge=1, le=60_000)] = 1000
-    """Longest time that a transaction may wait for a slot; past it the request gets 503, uncounted."""
-    max_decide_ms: Annotated[int, Field(ge=1, le=600_000)] = 10_000
-    """Longest time that a micro-batch may take; past it its requests get 503, and the slot is free again."""
+    """Longest time that a transaction may wait for a slot, and never more than half of its deadline; past it the
+    request gets 503, uncounted."""
     max_items: Annotated[int, Field(ge=1, le=100_000)] = 10_000
     """Items of one POST /predict/batch."""
     max_body_bytes: Annotated[int, Field(ge=1024, le=256 * 2**20)] = 8 * 2**20
@@ -137,6 +144,24 @@ class Rule(Settings):
     """What an analyst and a customer's bank read when it fires."""
 
 
+class BreakerSettings(Settings):
+    """When the circuit of a dependency opens, and for how long."""
+
+    failures: Annotated[int, Field(ge=1, le=1000)] = 5
+    """Calls in a row that fail or have no answer in time, until the dependency is left alone."""
+    pause_ms: Annotated[int, Field(ge=1, le=600_000)] = 1000
+    """How long it is left alone; then one call tries again, and its end decides."""
+
+
+class RecordSettings(Settings):
+    """How decisions are recorded (:mod:`deployments.ledger`)."""
+
+    remember_hours: Annotated[int, Field(ge=24, le=24 * 90)] = 24
+    """How long a retry gets the decision that stands."""
+    max_spool_bytes: Annotated[int, Field(ge=2**20, le=2**40)] = 2**30
+    """Decisions that wait on this machine's disk while the store does not take them; past it requests get 503."""
+
+
 class PolicySettings(Settings):
     """``user_config`` of the router: the policy. What is absent comes from the served bundle."""
 
@@ -144,12 +169,16 @@ class PolicySettings(Settings):
     weights: Weights | None = None
     thresholds: Thresholds | None = None
     rules: tuple[Rule, ...] = ()
+    rules_without_history: tuple[Rule, ...] = ()
+    """Rules that apply besides, while the history of a payment cannot be read."""
+    breaker: BreakerSettings = BreakerSettings()
+    record: RecordSettings = RecordSettings()
     max_reasons: Annotated[int, Field(ge=1, le=20)] = 5
     """Reason codes that an explanation gives at most."""
 
     @model_validator(mode="after")
     def _rule_ids_differ(self) -> Self:
-        ids = [rule.id for rule in self.rules]
+        ids = [rule.id for rule in (*self.rules, *self.rules_without_history)]
         if len(set(ids)) < len(ids):
             raise ValueError(f"rule ids must differ: {ids}")
         return self
@@ -159,7 +188,16 @@ class StoreSettings(Settings):
     """``user_config`` of the feature deployment."""
 
     timeout_ms: Annotated[int, Field(ge=1, le=60_000)] = 250
-    """Bound on each answer of the online store; past it the batch is decided without history."""
+    """Bound on each answer of the online store; past it, or past its share of the deadline, the batch is decided
+    without history."""
+    breaker: BreakerSettings = BreakerSettings()
+
+
+class LogSettings(Settings):
+    """``user_config`` of the decision log."""
+
+    drain_interval_s: Annotated[float, Field(gt=0, le=3600)] = 60
+    """Pause between two drains of the log into the archive."""
 
 
 class FusedSettings(Settings):
@@ -168,4 +206,5 @@ class FusedSettings(Settings):
     ingress: IngressSettings = IngressSettings()
     router: PolicySettings = PolicySettings()
     features: StoreSettings = StoreSettings()
+    log: LogSettings = LogSettings()
     models: ModelSettings = ModelSettings()

@@ -2,6 +2,7 @@
 
 TollgateError
 +-- InvalidTransaction     a transaction that the contract at the door does not admit; names the field
++-- TransactionConflict    a transaction_id that was given with another body before; names the fields that differ
 +-- InvalidLabel           a label that the contract at the door does not admit; names the field
 +-- LabelConflict          a label that contradicts an earlier one on merchant or day of its transaction
 +-- InvalidStream          a body that is no Arrow stream that can be read here, or one with too much in it
@@ -12,6 +13,9 @@ TollgateError
 +-- RegistryUnavailable    the model registry cannot be reached, or lacks the alias asked for
 +-- Overloaded             the queue is full; the caller may retry after a pause
 +-- DeadlineExceeded       the time of a queued transaction was over before it was computed
++-- DependencyDown         a part that keeps failing was not asked; its circuit is open
++-- DecisionNotRecorded    neither the decision log nor the spool took a decision, so it must not be told
++-- DecisionUnknown        no decision on a transaction_id is on record
 +-- CallFailed             a defect in another replica, which logged it
 +-- ServiceUnavailable     a client of the live service got no answer (training.scoring_client)
 +-- ScoringFailed          the live service did not score a file; says why (cluster.scoring)
@@ -49,6 +53,17 @@ class InvalidLabel(TollgateError):
         return f"{self.field}: {self.message}"
 
 
+class TransactionConflict(TollgateError):
+    """A transaction_id stands for another body; ``fields`` names where they differ. Nothing was counted."""
+
+    def __init__(self, fields: tuple[str, ...]) -> None:
+        super().__init__(fields)
+        self.fields = fields
+
+    def __str__(self) -> str:
+        return f"this transaction_id was given with another body before, which differs in {', '.join(self.fields)}"
+
+
 class LabelConflict(TollgateError):
     """An earlier label of the same transaction names another merchant or another day; nothing was changed."""
 
@@ -83,6 +98,18 @@ class Overloaded(TollgateError):
 
 class DeadlineExceeded(TollgateError):
     """The time of a queued transaction was over before its computation began; it was not counted."""
+
+
+class DependencyDown(TollgateError):
+    """A part keeps failing and was not asked; it is tried again after a pause."""
+
+
+class DecisionNotRecorded(TollgateError):
+    """Neither the decision log nor the spool took a decision, so it is not told. A retry is safe."""
+
+
+class DecisionUnknown(TollgateError):
+    """No decision on this transaction_id is on record."""
 
 
 class CallFailed(TollgateError):

@@ -79,6 +79,8 @@ LOG_TTL_S: Final = (LOG_RETENTION_MS + 2 * DAY_MS) // 1000
 interval, a day for clocks that run ahead)."""
 MERCHANT_TTL_S: Final = (FRAUD_LEVEL.tiles + 2) * DAY_MS // 1000
 """Life of a silent merchant, in seconds: all its tiles, and the same two days."""
+CLAIM_TTL_S: Final = DAY_MS // 1000
+"""Life of a claim on a transaction_id, in seconds. It begins anew when the decision is recorded."""
 
 
 def _offset(name: str) -> int:
@@ -106,6 +108,7 @@ def lua_prelude() -> str:
         "LOG_RETENTION_MS": LOG_RETENTION_MS,
         "LOG_TTL_S": LOG_TTL_S,
         "MERCHANT_TTL_S": MERCHANT_TTL_S,
+        "CLAIM_TTL_S": CLAIM_TTL_S,
         "RECENT_EVENTS": RECENT_EVENTS,
         "RECENT_BYTES": RECENT.itemsize,
         "TILE_BYTES": TILE.itemsize,

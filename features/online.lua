@@ -1,14 +1,15 @@
 -- Reads the past of each transaction of a micro-batch, then appends the transaction: atomic, one round trip.
 --
 -- The constants in capitals come from features/definitions.py and stand before this text (features/online.py).
--- KEYS     customer, device and merchant key of each transaction, in order of arrival; '' where it names none.
+-- KEYS     customer, device, merchant and claim key of each transaction, in order of arrival; '' where it has none.
 -- ARGV[1]  '1' to return the past, '0' to append alone (backfill).
--- ARGV[2+] one event record of RECORD_BYTES a transaction: time_ms i64, amount_minor i64, hash 8 bytes,
---          lat_udeg i32, long_udeg i32, little-endian.
+-- ARGV[2+] an event record and a claim a transaction. The record has RECORD_BYTES: time_ms i64, amount_minor i64,
+--          hash 8 bytes, lat_udeg i32, long_udeg i32, little-endian.
 -- Returns  customer log, device log and merchant state of each transaction, as they were before it; '' where
 --          there is none. (Concatenating them here costs several times what the client pays to join them.)
 --
--- A transaction that its customer's log already holds is a retry: its past is returned, nothing is written.
+-- A transaction that its customer's log already holds is a retry: its past is returned, nothing is written. One
+-- whose id is claimed for another body is written nowhere; the decision log (deployments/ledger) tells its client.
 
 local function holds(log, hash)
   local at = 0
@@ -85,16 +86,28 @@ local function update_merchant(key, state, record, time_ms, amount_minor)
   end
 end
 
+-- A claim key holds the claim, and once there is a decision, a line end and the decision.
+local function is_of_another(key, claim)
+  if key == '' then return false end
+  local standing = redis.call('GET', key)
+  if not standing then
+    redis.call('SET', key, claim, 'EX', CLAIM_TTL_S)
+    return false
+  end
+  return standing ~= claim and string.sub(standing, 1, #claim + 1) ~= claim .. '\n'
+end
+
 local past = {}
 
-for i = 1, #ARGV - 1 do
-  local record = ARGV[i + 1]
+for i = 1, #KEYS / 4 do
+  local record = ARGV[2 * i]
   local time_ms, amount_minor = struct.unpack('<i8i8', record)
-  local customer, device, merchant = KEYS[3 * i - 2], KEYS[3 * i - 1], KEYS[3 * i]
+  local customer, device, merchant = KEYS[4 * i - 3], KEYS[4 * i - 2], KEYS[4 * i - 1]
   local customer_log = redis.call('GET', customer) or ''
   local device_log = device ~= '' and redis.call('GET', device) or ''
   local state = merchant ~= '' and redis.call('GET', merchant) or ''
-  if not holds(customer_log, string.sub(record, HASH_AT, HASH_AT + 7)) then
+  if not is_of_another(KEYS[4 * i], ARGV[2 * i + 1])
+      and not holds(customer_log, string.sub(record, HASH_AT, HASH_AT + 7)) then
     append(customer, customer_log, record, time_ms)
     if device ~= '' then append(device, device_log, record, time_ms) end
     if merchant ~= '' then update_merchant(merchant, state, record, time_ms, amount_minor) end

@@ -19,6 +19,7 @@ import redis.exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from features.claims import CLAIM_PREFIX, claim_keys, claims
 from features.definitions import fingerprint
 from features.errors import OnlineStoreUnavailable
 from features.formulas import OWN_COLUMNS
@@ -42,13 +43,17 @@ class StoreRequest:
     """One call of the script for a batch: its keys, its arguments, and what decoding the reply needs."""
 
     keys: list[bytes]
-    records: list[bytes]
+    arguments: list[bytes]
     event_time_ms: Int64s
     hashes: Hashes
 
 
-def encode(batch: TransactionBatch, prefix: bytes) -> StoreRequest:
-    """Return the script call for a batch of n transactions: 3 n keys and n event records."""
+def encode(batch: TransactionBatch, prefix: bytes, claimed: bool = True) -> StoreRequest:
+    """Return the script call for a batch of n transactions: 4 n keys, n event records and n claims.
+
+    Args:
+        claimed: whether each transaction claims its id. History that is loaded does not: nobody decides on it.
+    """
     hashes = transaction_hashes(batch.transaction_id)
     events = np.empty(len(batch), EVENT)
     events["event_time_ms"] = batch.event_time_ms
@@ -59,12 +64,16 @@ def encode(batch: TransactionBatch, prefix: bytes) -> StoreRequest:
     packed = events.tobytes()
     size = EVENT.itemsize
     customer, device, merchant = prefix + b"c:", prefix + b"d:", prefix + b"m:"
-    keys = [b""] * (3 * len(batch))
-    keys[0::3] = [customer + i.encode() for i in batch.customer_id]
-    keys[1::3] = [b"" if i is None else device + i.encode() for i in batch.device_id]
-    keys[2::3] = [b"" if i is None else merchant + i.encode() for i in batch.merchant_id]
-    records = [packed[at : at + size] for at in range(0, len(packed), size)]
-    return StoreRequest(keys, records, batch.event_time_ms, hashes)
+    keys = [b""] * (4 * len(batch))
+    keys[0::4] = [customer + i.encode() for i in batch.customer_id]
+    keys[1::4] = [b"" if i is None else device + i.encode() for i in batch.device_id]
+    keys[2::4] = [b"" if i is None else merchant + i.encode() for i in batch.merchant_id]
+    arguments = [b""] * (2 * len(batch))
+    arguments[0::2] = [packed[at : at + size] for at in range(0, len(packed), size)]
+    if claimed:
+        keys[3::4] = claim_keys(batch)
+        arguments[1::2] = claims(batch)
+    return StoreRequest(keys, arguments, batch.event_time_ms, hashes)
 
 
 def decode(batch: TransactionBatch, request: StoreRequest, reply: list[bytes]) -> dict[str, Int64s]:
@@ -115,16 +124,16 @@ class OnlineStore:
                 observing it again is safe.
         """
         request = encode(batch, self._prefix)
-        return decode(batch, request, self._call(self._observe, request.keys, [b"1", *request.records]))
+        return decode(batch, request, self._call(self._observe, request.keys, [b"1", *request.arguments]))
 
     def append(self, batch: TransactionBatch) -> None:
-        """Count the batch without reading its past (backfill).
+        """Count the batch without reading its past and without claiming its ids (backfill).
 
         Raises:
             OnlineStoreUnavailable: as :meth:`observe`.
         """
-        request = encode(batch, self._prefix)
-        self._call(self._observe, request.keys, [b"0", *request.records])
+        request = encode(batch, self._prefix, claimed=False)
+        self._call(self._observe, request.keys, [b"0", *request.arguments])
 
     def take_labels(self, labels: LabelBatch) -> list[LabelOutcome]:
         """Take labels in their order, at most ``LABELS_A_CALL``; return what became of each.
@@ -142,8 +151,12 @@ class OnlineStore:
         return sum(1 for _ in self._client.scan_iter(self._prefix + b"*", count=10_000))
 
     def clear(self) -> int:
-        """Delete every key of these definitions; return how many there were."""
-        keys = list(self._client.scan_iter(self._prefix + b"*", count=10_000))
+        """Delete every key of these definitions and every claim; return how many there were."""
+        keys = [
+            key
+            for prefix in (self._prefix, CLAIM_PREFIX)
+            for key in self._client.scan_iter(prefix + b"*", count=10_000)
+        ]
         for at in range(0, len(keys), 10_000):
             self._client.unlink(*keys[at : at + 10_000])
         return len(keys)
@@ -183,8 +196,29 @@ class AsyncOnlineStore:
             OnlineStoreUnavailable: as :meth:`OnlineStore.observe`.
         """
         request = encode(batch, self._prefix)
-        reply = await self._bounded(self._observe(keys=request.keys, args=[b"1", *request.records]))
+        reply = await self._bounded(self._observe(keys=request.keys, args=[b"1", *request.arguments]))
         return decode(batch, request, reply)
+
+    async def append(self, batch: TransactionBatch) -> None:
+        """Count the batch without reading its past; its ids are claimed.
+
+        Raises:
+            OnlineStoreUnavailable: as :meth:`OnlineStore.observe`.
+        """
+        request = encode(batch, self._prefix)
+        await self._bounded(self._observe(keys=request.keys, args=[b"0", *request.arguments]))
+
+    def register(self, text: str) -> Any:
+        """Return a script of the caller's own, for :meth:`run`."""
+        return self._client.register_script(text)
+
+    async def run(self, registered: Any, keys: list[bytes], arguments: list[Any]) -> Any:
+        """Return what a script answers.
+
+        Raises:
+            OnlineStoreUnavailable: the store did not answer; whether the script ran is unknown.
+        """
+        return await self._bounded(registered(keys=keys, args=arguments))
 
     async def take_labels(self, labels: LabelBatch) -> list[LabelOutcome]:
         """Take labels in their order, at most ``LABELS_A_CALL``; return what became of each.

@@ -81,6 +81,7 @@ def test_both_configs_state_the_same_policy_bounds_and_settings() -> None:
     assert fused["router"] == distributed["Router"]
     assert fused["features"] == distributed["Features"]
     assert fused["models"] == distributed["XGBoost"]
+    assert fused["log"] == distributed["DecisionLog"]
 
 
 @pytest.mark.parametrize(
@@ -221,7 +222,7 @@ RULE = {"id": "a", "when": "amount > 1", "reason": "why"}
         (lambda config: config["http_options"].update(port="x"), "http_options.port"),
         (lambda config: config["applications"][0].update(args={"redis": "x"}), "args.redis"),
         (lambda config: config["applications"][0].pop("import_path"), "import_path"),
-        (lambda config: config["applications"][0]["deployments"].pop(), "XGBoost must be there once, not 0"),
+        (lambda config: config["applications"][0]["deployments"].pop(), "DecisionLog must be there once, not 0"),
         (
             lambda config: config["applications"][0]["deployments"].append(deployments(config)["XGBoost"]),
             "XGBoost",

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from deployments.decision import Decisions, Reason
+from deployments.deadline import TimeLeft
+from deployments.decision import Decisions, Earlier, Reason
 from features.definitions import FEATURE_NAMES
+from features.errors import DecisionUnknown
 from features.label import LabelBatch, LabelOutcome
 from features.transaction import TransactionBatch
 
@@ -23,6 +25,9 @@ class Graph:
         errors: raised for the batch with this number, in place of an answer.
         gate: when given, each batch waits for it.
         began: set once a first batch came.
+        times: the time that each batch had left.
+        earlier: by transaction_id, what was decided before.
+        conflicts: by transaction_id, the fields in which its body differs from what the id stands for.
     """
 
     seen: list[list[str]] = field(default_factory=list)
@@ -30,9 +35,13 @@ class Graph:
     errors: dict[int, Exception] = field(default_factory=dict)
     gate: asyncio.Event | None = None
     began: asyncio.Event = field(default_factory=asyncio.Event)
+    times: list[TimeLeft] = field(default_factory=list)
+    earlier: dict[str, Earlier] = field(default_factory=dict)
+    conflicts: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
-    async def decide(self, batch: TransactionBatch, include_features: bool) -> Decisions:
+    async def decide(self, batch: TransactionBatch, include_features: bool, time: TimeLeft) -> Decisions:
         """Return the decisions of a batch."""
+        self.times.append(time)
         self.seen.append(batch.transaction_id)
         self.asked_for_features.append(include_features)
         self.began.set()
@@ -40,7 +49,13 @@ class Graph:
             await self.gate.wait()
         if len(self.seen) - 1 in self.errors:
             raise self.errors[len(self.seen) - 1]
-        return decisions_of(batch, include_features)
+        decisions = decisions_of(batch, include_features)
+        for row, transaction_id in enumerate(batch.transaction_id):
+            if transaction_id in self.earlier:
+                decisions.earlier[row] = self.earlier[transaction_id]
+            if transaction_id in self.conflicts:
+                decisions.conflicts[row] = self.conflicts[transaction_id]
+        return decisions
 
 
 def decisions_of(batch: TransactionBatch, include_features: bool) -> Decisions:
@@ -127,3 +142,33 @@ class RouterHandle:
             return self.served
 
         return Method(model)
+
+
+@dataclass
+class LogHandle:
+    """A handle to a decision log.
+
+    Attributes:
+        known: decisions by transaction_id.
+        asked: what was asked for, with the day.
+    """
+
+    known: dict[str, dict[str, Any]] = field(default_factory=dict)
+    asked: list[tuple[str, str | None]] = field(default_factory=list)
+
+    def options(self, *, request_serialization: str, response_serialization: str) -> "LogHandle":
+        """Return itself: nothing is serialised here."""
+        assert (request_serialization, response_serialization) == ("pickle", "pickle")
+        return self
+
+    @property
+    def find(self) -> Method:
+        """Return what finds a decision."""
+
+        async def find(transaction_id: str, day: str | None) -> dict[str, Any]:
+            self.asked.append((transaction_id, day))
+            if transaction_id not in self.known:
+                raise DecisionUnknown(f"no decision on {transaction_id!r} is on record")
+            return self.known[transaction_id]
+
+        return Method(find)

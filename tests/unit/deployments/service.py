@@ -19,7 +19,10 @@ class Service:
     """Answers on every road; ``bounds`` are those of the ingress."""
 
     def __init__(self, graph: Graph, observer: Observer | None = None, **bounds: Any) -> None:
-        self.scoring = Scoring(graph.decide, IngressSettings(**bounds), observer or Account(), clock=lambda: NOW_S)
+        patient = {"deadline_ms": 60_000, **bounds}
+        self.scoring = Scoring(
+            graph.decide, IngressSettings(**patient), observer or Account(), clock=lambda: NOW_S
+        )
         self._json = JsonBulk(self.scoring, lambda: self.settings, clock=lambda: NOW_S)
         self._arrow = ArrowBulk(self.scoring, lambda: self.settings, clock=lambda: NOW_S)
         self.ndjson = NdjsonBulk(self.scoring, lambda: self.settings, clock=lambda: NOW_S)

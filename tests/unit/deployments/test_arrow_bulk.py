@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ray.exceptions import ActorDiedError
 
 from deployments.arrow_schema import FEATURES_SCHEMA, SCHEMA
+from deployments.decision import Earlier
 from deployments.hot_route import Answer
 from deployments.media_types import ARROW
 from deployments.settings import BatchSettings
@@ -56,7 +57,7 @@ def as_json_row(row: dict[str, Any]) -> dict[str, Any]:
     assert row["error_field"] is row["error_message"] is None
     features = {name: row[name] for name in FEATURE_NAMES if name in row}
     kept = ("index", "transaction_id", "transaction_id_assigned", "prediction", "decision", "fraud_probability")
-    whole = {name: row[name] for name in (*kept, "rules", "explanation", "model_version", "degraded")}
+    whole = {name: row[name] for name in (*kept, "rules", "explanation", "model_version", "degraded", "duplicate")}
     return (
         whole
         | {"model_scores": {"lr": row["lr"], "xgb": row["xgb"]}}
@@ -85,16 +86,29 @@ some_rows = st.lists(
 )
 
 
-@given(some_rows, st.integers(1, 5), st.booleans(), st.sampled_from([{}, {1: ActorDiedError()}]))
+seen_before = st.fixed_dictionaries(
+    {
+        "earlier": st.dictionaries(st.sampled_from(["t0", "t3", "t7"]), st.just(Earlier("6", ("lr",)))),
+        "conflicts": st.dictionaries(st.sampled_from(["t1", "t3", "t8"]), st.just(("amount", "lat"))),
+    }
+)
+
+
+@given(some_rows, st.integers(1, 5), st.booleans(), st.sampled_from([{}, {1: ActorDiedError()}]), seen_before)
 @settings(max_examples=60)
 async def test_a_table_is_answered_as_the_same_rows_in_json_are(
-    rows: list[dict[str, Any]], size: int, include_features: bool, errors: dict[int, Exception]
+    rows: list[dict[str, Any]],
+    size: int,
+    include_features: bool,
+    errors: dict[int, Exception],
+    known: dict[str, Any],
 ) -> None:
     rows = [{**row, "transaction_id": f"t{at}"} for at, row in enumerate(rows)]
     query = b"include=features" if include_features else b""
     bounds = {"batch": BatchSettings(max_size=size)}
-    whole = await Service(Graph(errors=dict(errors)), **bounds).predict_batch(json.dumps(rows).encode(), query)
-    answer = table_of(await Service(Graph(errors=dict(errors)), **bounds).predict_arrow(stream(rows), query))
+    json_road, arrow_road = (Service(Graph(errors=dict(errors), **known), **bounds) for _ in range(2))
+    whole = await json_road.predict_batch(json.dumps(rows).encode(), query)
+    answer = table_of(await arrow_road.predict_arrow(stream(rows), query))
     assert answer.schema == (FEATURES_SCHEMA if include_features else SCHEMA)
     expected = [without_details(row) for row in json.loads(whole.body)["results"]]
     assert [as_json_row(row) for row in answer.to_pylist()] == expected

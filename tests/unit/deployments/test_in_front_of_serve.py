@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from deployments.in_front_of_serve import FrontLayer, layers
 from deployments.ingress import Ingress
-from tests.unit.deployments.graph import FeaturesHandle, Graph, RouterHandle
+from tests.unit.deployments.graph import FeaturesHandle, Graph, LogHandle, RouterHandle
 
 GOOD = {"timestamp": "2025-02-06T10:00:00", "customer_id": "c1", "amount": 100, "transaction_id": "t1"}
 
@@ -44,7 +44,7 @@ async def test_all_passes_until_there_is_an_ingress_and_then_the_hot_route_is_an
     graph = Graph()
     async with client() as http:
         assert (await http.post("/predict", json=GOOD)).text == "behind"
-        context.servable_object = Ingress(RouterHandle(graph), FeaturesHandle())
+        context.servable_object = Ingress(RouterHandle(graph), FeaturesHandle(), LogHandle())
         assert (await http.post("/predict", json=GOOD)).json()["transaction_id"] == "t1"
         assert (await http.get("/health")).text == "behind"
         assert (await http.post("/predict/batch", json=[GOOD])).text == "behind"
@@ -53,7 +53,7 @@ async def test_all_passes_until_there_is_an_ingress_and_then_the_hot_route_is_an
 
 async def test_the_ingress_is_found_once(context: Context) -> None:
     async with client() as http:
-        context.servable_object = Ingress(RouterHandle(), FeaturesHandle())
+        context.servable_object = Ingress(RouterHandle(), FeaturesHandle(), LogHandle())
         await http.post("/predict", json=GOOD)
         context.servable_object = None
         assert (await http.post("/predict", json=GOOD)).json()["transaction_id"] == "t1"
@@ -65,7 +65,7 @@ class AsServeWrapsIt(Ingress):
 
 async def test_an_ingress_as_serve_wraps_it_is_one(context: Context) -> None:
     assert issubclass(ray.serve.ingress()(Ingress), Ingress)
-    context.servable_object = AsServeWrapsIt(RouterHandle(), FeaturesHandle())
+    context.servable_object = AsServeWrapsIt(RouterHandle(), FeaturesHandle(), LogHandle())
     async with client() as http:
         assert (await http.post("/predict", json=GOOD)).json()["transaction_id"] == "t1"
 
@@ -77,7 +77,7 @@ async def test_in_a_replica_of_another_deployment_all_passes(context: Context) -
 
 
 async def test_serve_puts_the_layer_around_its_application(context: Context) -> None:
-    context.servable_object = Ingress(RouterHandle(), FeaturesHandle())
+    context.servable_object = Ingress(RouterHandle(), FeaturesHandle(), LogHandle())
     app = Starlette(middleware=layers())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tollgate") as http:
         assert (await http.post("/predict", json=GOOD)).status_code == 200
@@ -85,7 +85,7 @@ async def test_serve_puts_the_layer_around_its_application(context: Context) -> 
 
 
 async def test_an_ingress_in_another_loop_is_left_to_serve(context: Context) -> None:
-    ingress = Ingress(RouterHandle(), FeaturesHandle())
+    ingress = Ingress(RouterHandle(), FeaturesHandle(), LogHandle())
     await ingress.reconfigure({})
     context.servable_object = ingress
     async with client() as http:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from deployments.ingress import Ingress
 from deployments.responses import EXAMPLE_REQUEST, EXAMPLE_RESPONSE, Prediction
 from features.transaction import Transaction
-from tests.unit.deployments.graph import FeaturesHandle, Graph, RouterHandle
+from tests.unit.deployments.graph import FeaturesHandle, Graph, LogHandle, RouterHandle
 
 GOOD = {"timestamp": "2025-02-06T10:00:00", "customer_id": "c1", "amount": 100, "transaction_id": "t1"}
 URL = "http://tollgate"
@@ -24,7 +24,7 @@ NDJSON = "application/x-ndjson"
 
 def application(handle: RouterHandle) -> ASGIApp:
     """Return the application as a client meets it: the hot route, and FastAPI behind it."""
-    ingress = Ingress(handle, FeaturesHandle())
+    ingress = Ingress(handle, FeaturesHandle(), LogHandle())
     return ingress.in_front_of(ingress.__serve_build_asgi_app__())
 
 
@@ -41,7 +41,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 async def documented() -> AsyncIterator[httpx.AsyncClient]:
     """The same application, reached by FastAPI's own route instead of the hot one."""
-    app = Ingress(RouterHandle(), FeaturesHandle()).__serve_build_asgi_app__()
+    app = Ingress(RouterHandle(), FeaturesHandle(), LogHandle()).__serve_build_asgi_app__()
     assert isinstance(app, FastAPI)
     async with client(app) as requests:
         yield requests
@@ -82,12 +82,12 @@ async def test_the_hot_route_asks_fastapi_nothing() -> None:
     async def behind(scope: Scope, receive: Receive, send: Send) -> None:
         raise AssertionError((scope, receive, send))
 
-    async with client(Ingress(RouterHandle(), FeaturesHandle()).in_front_of(behind)) as http:
+    async with client(Ingress(RouterHandle(), FeaturesHandle(), LogHandle()).in_front_of(behind)) as http:
         assert (await http.post("/predict", json=GOOD)).status_code == 200
 
 
 async def test_the_replica_tells_the_autoscaler_how_busy_it_is() -> None:
-    stats = await Ingress(RouterHandle(), FeaturesHandle()).record_autoscaling_stats()
+    stats = await Ingress(RouterHandle(), FeaturesHandle(), LogHandle()).record_autoscaling_stats()
     assert stats.keys() == {"busy"}
     assert stats["busy"] >= 0
 
@@ -135,7 +135,7 @@ async def test_json_is_taken_under_any_other_name(http: httpx.AsyncClient) -> No
 
 
 async def test_an_arrow_body_has_a_bound_of_its_own() -> None:
-    ingress = Ingress(RouterHandle(), FeaturesHandle())
+    ingress = Ingress(RouterHandle(), FeaturesHandle(), LogHandle())
     app = ingress.__serve_build_asgi_app__()
     await ingress.reconfigure({"max_arrow_bytes": 1024})
     async with client(app) as http:
@@ -151,7 +151,7 @@ async def test_a_batch_that_is_too_large_is_413(http: httpx.AsyncClient) -> None
 
 @pytest.mark.parametrize("route", ["/predict", "/predict/batch"])
 async def test_new_bounds_are_in_force_on_both_routes_at_once(route: str) -> None:
-    ingress = Ingress(RouterHandle(), FeaturesHandle())
+    ingress = Ingress(RouterHandle(), FeaturesHandle(), LogHandle())
     app = ingress.in_front_of(ingress.__serve_build_asgi_app__())
     await ingress.reconfigure({"max_body_bytes": 1024})
     async with client(app) as http:
@@ -214,6 +214,7 @@ async def test_the_document_lists_every_route(http: httpx.AsyncClient) -> None:
         "/predict": ["post"],
         "/predict/batch": ["post"],
         "/labels": ["post"],
+        "/decisions/{transaction_id}": ["get"],
         "/health": ["get"],
         "/ready": ["get"],
         "/model": ["get"],

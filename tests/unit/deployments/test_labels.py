@@ -20,7 +20,7 @@ from deployments.labels import NO_MERCHANT, OUT_OF_REACH, LabelIntake
 from deployments.settings import IngressSettings
 from features.errors import OnlineStoreUnavailable
 from features.label import LABELS_A_CALL, Label, LabelBatch, LabelOutcome
-from tests.unit.deployments.graph import FeaturesHandle, RouterHandle
+from tests.unit.deployments.graph import FeaturesHandle, LogHandle, RouterHandle
 
 NOW_S = 1_780_000_000.25  # 2026-05-28T20:26:40.250Z
 DOWN = OnlineStoreUnavailable("the online store did not answer")
@@ -190,7 +190,7 @@ async def test_a_defect_is_500_and_says_nothing_of_itself() -> None:
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    ingress = Ingress(RouterHandle(), FeaturesHandle())
+    ingress = Ingress(RouterHandle(), FeaturesHandle(), LogHandle())
     app = ingress.in_front_of(ingress.__serve_build_asgi_app__())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tollgate") as requests:
         yield requests

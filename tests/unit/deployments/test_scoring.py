@@ -60,6 +60,7 @@ async def test_an_answer_has_exactly_the_fields_of_its_schema() -> None:
         "explanation": [{"source": "rule", "code": "large", "text": "it is large"}],
         "model_version": "7",
         "degraded": ["xgb"],
+        "duplicate": False,
     }
 
 

@@ -172,7 +172,7 @@ async def test_an_error_of_the_graph_is_answered_in_the_one_shape_and_the_servic
 
 async def test_a_graph_that_never_answers_does_not_hold_its_slot_for_ever() -> None:
     graph = Graph(gate=asyncio.Event())
-    service = scoring(graph, max_decide_ms=1, batch=BatchSettings(slots=1))
+    service = scoring(graph, deadline_ms=10, batch=BatchSettings(slots=1))
     error = error_of(await service.predict(encode(GOOD), b""), 503)
     assert error["code"] == "unavailable"
     assert graph.gate is not None

@@ -1,0 +1,64 @@
+"""The drain: moves the log from the store to the archive, each transaction once, although it may die at any point.
+
+A cycle archives the oldest entries of one day and then deletes them from the store. Killed before the file has
+its name, it leaves the log as it was; killed after it, the next cycle sees how far the archive reaches and deletes
+what it has.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa  # type: ignore[import-untyped]
+
+from deployments.ledger.archive import Archive, rows_of
+from deployments.ledger.entry_id import EntryId
+from deployments.ledger.record import parse
+from deployments.ledger.stream import LogStream
+
+ROWS_A_CYCLE: Final = 50_000
+"""Rows of a file about, some 30 MB in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """What a cycle did: entries and transactions that it archived."""
+
+    entries: int
+    transactions: int
+
+
+class Drain:
+    """Drains the log of a store into an archive. Two of them at once harm nothing."""
+
+    def __init__(self, log: LogStream, archive: Archive) -> None:
+        self._log = log
+        self._archive = archive
+
+    def cycle(self, max_rows: int = ROWS_A_CYCLE) -> Drained:
+        """Archive the oldest entries, up to about ``max_rows`` rows; nothing is left when none were.
+
+        Raises:
+            OnlineStoreUnavailable: the store did not answer.
+            OSError: the archive cannot be written.
+        """
+        archived = self._archive.last()
+        self._log.forget_through(archived)
+        tables: list[pa.Table] = []
+        references: set[str] = set()
+        ids: list[EntryId] = []
+        rows = 0
+        for entry in self._log.after(archived):
+            if rows >= max_rows or (ids and entry.id.day != ids[0].day):
+                break
+            header, columns = parse(entry.data)
+            tables.append(rows_of(entry.id, header, columns.filter(pa.array(entry.fresh))))
+            references |= {header.policy, header.fingerprint}
+            ids.append(entry.id)
+            rows += len(tables[-1])
+        if not ids:
+            return Drained(0, 0)
+        texts = self._log.references(sorted(references))
+        if not self._archive.write(pa.concat_tables(tables), ids[0], ids[-1], texts):
+            return self.cycle(max_rows)  # Another drain was faster; its file says how far.
+        self._log.forget_through(ids[-1])
+        return Drained(len(ids), rows)

@@ -1,0 +1,145 @@
+"""The ledger: records the decisions of a batch in one round trip, or on this machine's disk.
+
+What the store does not take waits in the spool and is recorded later, in the background. A batch that the store
+did not count, because it was too slow or down, is counted with its record: history has no hole once the store is
+back.
+"""
+
+import asyncio
+import json
+import logging
+import struct
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any, Final
+
+from deployments.breaker import Breaker, CircuitObserver
+from deployments.ledger.policy import PolicyReference
+from deployments.ledger.record import Entry, entry_of, parse
+from deployments.ledger.spool import Spool
+from deployments.ledger.standing import decision_texts, keep
+from deployments.settings import BreakerSettings, RecordSettings
+from features.claims import claim_keys, claims
+from features.definitions import FEATURE_NAMES
+from features.errors import DependencyDown, OnlineStoreUnavailable
+from features.online import AsyncOnlineStore
+
+logger = logging.getLogger("ray.serve")
+
+LOG_KEY: Final = b"tg:log"
+"""The stream of entries that were not drained yet."""
+REFERENCES_KEY: Final = b"tg:log:references"
+"""What entries refer to by digest: policies, and names of features."""
+CATCH_UP_S: Final = 1.0
+"""Pause between two attempts to record what waits in the spool."""
+CATCH_UP_TIMEOUT_S: Final = 60.0
+_NAMES: Final = json.dumps(FEATURE_NAMES)
+_LENGTH: Final = struct.Struct("<I")
+"""Length of the policy's text, which a spooled entry begins with."""
+
+
+class Ledger:
+    """Records decisions. The first decision on a transaction_id stands; the later get it.
+
+    Args:
+        store: where the log, and the claims that decisions are found by, are kept.
+        spool: where decisions wait that the store does not take.
+        observer: hears of the store's circuit.
+    """
+
+    def __init__(self, store: AsyncOnlineStore, spool: Spool, observer: CircuitObserver) -> None:
+        self._store = store
+        self._spool = spool
+        self._breaker = Breaker("decision_log", observer, BreakerSettings())
+        self._settings = RecordSettings()
+        self._policies: dict[str, str] = {}
+        self._commit = store.register(files("deployments.ledger").joinpath("commit.lua").read_text("utf-8"))
+        self._background: asyncio.Task[None] | None = None
+
+    def take(self, settings: RecordSettings, breaker: BreakerSettings, policy: PolicyReference) -> None:
+        """Take new settings and a new policy."""
+        self._settings, self._breaker.settings = settings, breaker
+        self._policies[policy.digest] = policy.text
+
+    def start(self) -> None:
+        """Begin to record what waits in the spool, in the background; once is enough."""
+        if self._background is None:
+            self._background = asyncio.get_running_loop().create_task(self._catch_up_for_ever())
+
+    @property
+    def problem(self) -> str:
+        """What an operator should see to; "" when nothing waits."""
+        waiting = self._spool.waiting_bytes
+        return f"{waiting} bytes of decisions wait in the spool for the store" if waiting else ""
+
+    async def record(self, entry: Entry, timeout_s: float) -> bool:
+        """Return once the entry is durable: True if the log has it, False if it waits in the spool.
+
+        Rows that were decided before get that decision; rows whose id stands for another body become conflicts.
+
+        Args:
+            timeout_s: bound on the store's answer.
+
+        Raises:
+            DecisionNotRecorded: it is durable nowhere.
+        """
+        own_claims = claims(entry.batch)
+        data = entry.to_bytes()
+        try:
+            found = await self._breaker.call(timeout_s, lambda: self._committed(entry, data, own_claims))
+        except (OnlineStoreUnavailable, DependencyDown, TimeoutError) as error:
+            logger.warning("%d decisions wait in the spool: %r", len(entry.batch), error)
+            policy = self._policies[entry.header.policy].encode()
+            await self._spool.append(_LENGTH.pack(len(policy)) + policy + data, self._settings.max_spool_bytes)
+            return False
+        keep(entry.decisions, own_claims, found)
+        return True
+
+    async def catch_up(self) -> int:
+        """Record what waits in the spool; return how many batches that were.
+
+        Raises:
+            OnlineStoreUnavailable: the store does not take them; they stay.
+        """
+        if not self._spool.waiting_bytes:
+            return 0
+        count = 0
+        await self._spool.seal()
+        for file in self._spool.left():
+            for spooled in file.entries:
+                [size] = _LENGTH.unpack_from(spooled)
+                policy, data = spooled[_LENGTH.size : _LENGTH.size + size], spooled[_LENGTH.size + size :]
+                entry = entry_of(*parse(data))
+                # Another replica, with another policy, may have made the decision.
+                self._policies.setdefault(entry.header.policy, policy.decode())
+                await self._committed(entry, data, claims(entry.batch))
+                count += 1
+            file.remove()
+        await self._spool.seal()
+        return count
+
+    async def _catch_up_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(CATCH_UP_S)
+            try:
+                async with asyncio.timeout(CATCH_UP_TIMEOUT_S):
+                    count = await self.catch_up()
+            except (OnlineStoreUnavailable, TimeoutError) as error:
+                logger.warning("decisions still wait in the spool: %r", error)
+            except Exception:
+                logger.exception("the spool cannot be recorded; it is tried again")
+            else:
+                if count:
+                    logger.warning("recorded %d batches that had waited in the spool", count)
+
+    async def _committed(self, entry: Entry, data: bytes, own_claims: Sequence[bytes]) -> list[tuple[int, bytes]]:
+        if not entry.header.has_history:
+            await self._store.append(entry.batch)
+        keys = [LOG_KEY, REFERENCES_KEY, *claim_keys(entry.batch)]
+        policy = entry.header.policy
+        references = [entry.header.fingerprint, _NAMES, policy, self._policies[policy]]
+        arguments: list[Any] = [data, self._settings.remember_hours * 3600, len(references) // 2, *references]
+        for claim, text in zip(own_claims, decision_texts(entry.decisions, entry.header), strict=True):
+            arguments += (claim, text)
+        found = await self._store.run(self._commit, keys, arguments)
+        return list(zip(found[0::2], found[1::2], strict=True))

@@ -1,0 +1,86 @@
+"""The decision log as a deployment: it drains the log in the background, and finds decisions."""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from deployments.garbage import collect_seldom
+from deployments.ledger.archive import Archive
+from deployments.ledger.drain import Drain
+from deployments.ledger.search import Search
+from deployments.ledger.stream import LogStream
+from deployments.live_settings import LiveSettings
+from deployments.metrics import LogMetrics
+from deployments.settings import LogSettings
+from deployments.status import Status, Uptime
+from features.errors import OnlineStoreUnavailable
+
+logger = logging.getLogger("ray.serve")
+
+
+class DecisionLog:
+    """Moves decisions from the store to Parquet, and answers GET /decisions/{transaction_id}.
+
+    Args:
+        redis_url: of the store.
+        folder: of the archive.
+    """
+
+    def __init__(self, redis_url: str, folder: Path) -> None:
+        collect_seldom()
+        self._settings = LiveSettings(LogSettings)
+        client = redis.Redis.from_url(redis_url, socket_timeout=10, socket_connect_timeout=2)
+        self._log, archive = LogStream(client), Archive(folder)
+        self._drain = Drain(self._log, archive)
+        self._search = Search(self._log, archive)
+        self._metrics = LogMetrics()
+        self._uptime = Uptime()
+        self._problem = ""
+        self._background: asyncio.Task[None] | None = None
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Take how often the log is drained (:class:`LogSettings`)."""
+        self._settings.take(user_config)
+        if self._background is None:
+            self._background = asyncio.get_running_loop().create_task(self._drain_for_ever())
+
+    async def find(self, transaction_id: str, day: str | None) -> dict[str, Any]:
+        """Return the decision on a transaction with all that it came from.
+
+        Args:
+            day: of the decision, to look no further; YYYY-MM-DD.
+
+        Raises:
+            DecisionUnknown: there is none.
+            OnlineStoreUnavailable: the store did not answer.
+        """
+        return await asyncio.to_thread(self._search.find, transaction_id, day)
+
+    async def status(self) -> Status:
+        """Return how much waits to be drained."""
+        try:
+            waiting = await asyncio.to_thread(self._log.length)
+        except OnlineStoreUnavailable as error:
+            return self._uptime.status(False, str(error), self._settings.problem)
+        return self._uptime.status(True, f"{waiting} batches wait", self._settings.problem or self._problem)
+
+    async def _drain_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.value.drain_interval_s)
+            try:
+                await self._drain_all()
+                self._problem = ""
+            except (OnlineStoreUnavailable, OSError) as error:
+                self._problem = f"the log is not drained: {error}"
+                logger.error(self._problem)
+            except Exception:
+                self._problem = "the log is not drained, by a defect; the replica's log has it"
+                logger.exception("the log is not drained; it is tried again")
+
+    async def _drain_all(self) -> None:
+        while (drained := await asyncio.to_thread(self._drain.cycle)).entries:
+            self._metrics.drained(drained.transactions)
+        self._metrics.waiting(await asyncio.to_thread(self._log.length))

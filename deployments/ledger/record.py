@@ -1,0 +1,161 @@
+"""One entry of the decision log: a micro-batch with all that its decisions came from, as bytes.
+
+An entry is a header in JSON and a batch of columns in Arrow's format, without the schema, which is the same for
+all. The columns hold what differs from row to row, the header what does not.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
+from pydantic import BaseModel, ConfigDict
+
+from deployments.decision import Decisions, Reason
+from features.formulas import Matrix
+from features.transaction import TransactionBatch
+
+_TEXT: Final = pa.string()
+_REASON: Final = pa.struct([("source", _TEXT), ("code", _TEXT), ("text", _TEXT)])
+_TRANSACTION: Final = (
+    ("transaction_id", _TEXT),
+    ("event_time_ms", pa.int64()),
+    ("amount_minor", pa.int64()),
+    ("customer_id", _TEXT),
+    ("merchant_id", _TEXT),
+    ("device_id", _TEXT),
+    ("lat_udeg", pa.int32()),
+    ("long_udeg", pa.int32()),
+    ("currency", _TEXT),
+    ("merchant_category", _TEXT),
+    ("transaction_type", _TEXT),
+    ("geo_location", _TEXT),
+)
+SCHEMA: Final = pa.schema(
+    [
+        *_TRANSACTION,
+        ("features", pa.list_(pa.float64())),
+        ("lr", pa.float64()),
+        ("xgb", pa.float64()),
+        ("probability", pa.float64()),
+        ("decision", pa.int8()),
+        ("is_fraud", pa.bool_()),
+        ("rules", pa.list_(_TEXT)),
+        ("reasons", pa.list_(_REASON)),
+    ]
+)
+"""Columns of an entry. Features lie in the order of the definitions that the header's fingerprint stands for."""
+
+_LENGTH: Final = struct.Struct("<I")
+_NONE: Final[tuple[str, ...]] = ()
+
+
+class Header(BaseModel):
+    """What holds for every row of an entry.
+
+    Attributes:
+        decided_at_ms: when, in milliseconds since the epoch.
+        latency_ms: from the arrival of the batch's oldest transaction at the ingress to the record.
+        lr_version, xgb_version: of the bundle that each model belongs to; "" where it did not answer.
+        degraded: what was missing, by name.
+        policy: digest of the policy (:mod:`deployments.ledger.policy`).
+        fingerprint: of the feature definitions.
+        has_history: whether the online store counted the batch; if not, whoever records the entry does.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    decided_at_ms: int
+    latency_ms: float
+    lr_version: str
+    xgb_version: str
+    degraded: tuple[str, ...]
+    policy: str
+    fingerprint: str
+    has_history: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """A decided micro-batch: header, transactions, feature matrix (n, features), decisions."""
+
+    header: Header
+    batch: TransactionBatch
+    matrix: Matrix
+    decisions: Decisions
+
+    def to_bytes(self) -> bytes:
+        """Return the entry as bytes."""
+        header = self.header.model_dump_json().encode()
+        columns = self._columns().serialize()
+        return b"".join((_LENGTH.pack(len(header)), header, columns))
+
+    def _columns(self) -> pa.RecordBatch:
+        n, width = self.matrix.shape
+        offsets = np.arange(0, (n + 1) * width, width, dtype=np.int32) if n else np.zeros(1, np.int32)
+        d = self.decisions
+        reasons = [
+            [
+                {"source": reason.source, "code": reason.code, "text": reason.text}
+                for reason in d.reasons.get(row, ())
+            ]
+            for row in range(n)
+        ]
+        arrays = [
+            *(pa.array(getattr(self.batch, name), kind) for name, kind in _TRANSACTION),
+            pa.ListArray.from_arrays(offsets, pa.array(np.ascontiguousarray(self.matrix, np.float64).ravel())),
+            *(pa.array(scores) for scores in (d.lr, d.xgb, d.probability)),
+            pa.array(d.decision),
+            pa.array(d.is_fraud),
+            pa.array([d.rules.get(row, _NONE) for row in range(n)], pa.list_(_TEXT)),
+            pa.array(reasons, pa.list_(_REASON)),
+        ]
+        return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+
+
+def parse(data: bytes) -> tuple[Header, pa.RecordBatch]:
+    """Return header and columns of an entry."""
+    [size] = _LENGTH.unpack_from(data)
+    header = Header.model_validate_json(data[_LENGTH.size : _LENGTH.size + size])
+    return header, pa.ipc.read_record_batch(pa.py_buffer(data)[_LENGTH.size + size :], SCHEMA)
+
+
+def entry_of(header: Header, columns: pa.RecordBatch) -> Entry:
+    """Return the entry of a header and its columns."""
+    texts_or_numbers = {
+        name: column.to_numpy(zero_copy_only=False) if pa.types.is_integer(kind) else column.to_pylist()
+        for (name, kind), column in zip(_TRANSACTION, columns.columns, strict=False)
+    }
+    rules = {row: names for row, names in enumerate(columns.column("rules").to_pylist()) if names}
+    reasons = {
+        row: [Reason(**reason) for reason in found]
+        for row, found in enumerate(columns.column("reasons").to_pylist())
+        if found
+    }
+    lr, xgb, probability = (columns.column(name).to_numpy() for name in ("lr", "xgb", "probability"))
+    decisions = Decisions(
+        probability=probability,
+        lr=lr,
+        xgb=xgb,
+        decision=columns.column("decision").to_numpy(),
+        is_fraud=columns.column("is_fraud").to_numpy(zero_copy_only=False),
+        rules=rules,
+        model_version=model_version(header.lr_version, header.xgb_version),
+        degraded=header.degraded,
+        reasons=reasons,
+    )
+    return Entry(header, TransactionBatch(**texts_or_numbers), matrix_of(columns), decisions)
+
+
+def matrix_of(columns: pa.RecordBatch | pa.Table) -> Matrix:
+    """Return the feature matrix (n, features) of an entry's columns."""
+    column = columns.column("features")
+    values = (column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column).flatten()
+    matrix: Matrix = values.to_numpy().reshape(len(column), -1) if len(column) else np.empty((0, 0))
+    return matrix
+
+
+def model_version(*versions: str) -> str:
+    """Return what an answer names as its version: that of the bundle, or of both while two are in service."""
+    return "+".join(sorted({version for version in versions if version}))

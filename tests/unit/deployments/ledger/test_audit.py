@@ -1,0 +1,143 @@
+"""The audit: finds nothing in what was decided here, and every thing that was changed afterwards."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pytest
+
+from deployments.active_policy import rules_of
+from deployments.decision import decide, fired_rules
+from deployments.ledger.archive import ROWS, Archive, rows_of
+from deployments.ledger.audit import Audit, audit
+from deployments.ledger.entry_id import EntryId
+from deployments.ledger.policy import LoggedPolicy
+from deployments.ledger.record import Entry, Header, parse
+from deployments.settings import Rule, Thresholds, Weights
+from features.definitions import FEATURE_NAMES, fingerprint
+from features.formulas import feature_matrix
+from features.without_history import without_history
+from tests.unit.deployments.ledger.entries import transactions
+
+DAY = "2024-10-04"
+FIRST = EntryId(20_000 * 86_400_000, 0)
+POLICY = LoggedPolicy(
+    model="tollgate",
+    weights=Weights(lr=0.3, xgb=0.7),
+    thresholds=Thresholds(block=0.8, review=0.4, fraud=0.5),
+    rules=(Rule(id="huge", when="amount > 900", action="BLOCK", reason="it is huge"),),
+    rules_without_history=(Rule(id="blind", when="amount > 100", action="REVIEW", reason="nothing is known"),),
+    calibration=None,
+)
+
+
+class Model:
+    """Scores by the amount."""
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+
+    def probability(self, matrix: Any) -> Any:
+        return np.minimum(self._share * matrix[:, 0] / 1000, 1.0)
+
+
+class Models:
+    """Stands for a bundle."""
+
+    lr, xgb = Model(0.5), Model(1.0)
+
+
+def bundles(name: str, version: str, digest: str) -> Any:
+    assert (name, version, digest) == ("tollgate", "7", fingerprint())
+    return Models()
+
+
+def day_of(folder: Path, **header: Any) -> Archive:
+    """Archive decisions on amounts of all sizes, made as the graph makes them."""
+    batch = transactions(*({"transaction_id": f"t{n}", "amount": 50 * n + 1} for n in range(25)))
+    values = {
+        "decided_at_ms": 1,
+        "latency_ms": 1.0,
+        "lr_version": "7",
+        "xgb_version": "7",
+        "degraded": (),
+        "policy": POLICY.reference().digest,
+        "fingerprint": fingerprint(),
+        "has_history": True,
+    }
+    made = Header(**values | header)
+    matrix = feature_matrix(without_history(batch))
+    rules, without = rules_of(POLICY.rules, POLICY.rules_without_history)
+    fired = fired_rules(rules if made.has_history else (*rules, *without), matrix, batch)
+    nothing = np.full(len(batch), np.nan)
+    lr = Models.lr.probability(matrix) if made.lr_version else nothing
+    xgb = Models.xgb.probability(matrix) if made.xgb_version else nothing
+    decisions = decide(lr, xgb, POLICY.weights, POLICY.thresholds, fired, "7", made.degraded)
+    table = rows_of(FIRST, *parse(Entry(made, batch, matrix, decisions).to_bytes()))
+    archive = Archive(folder)
+    names = {fingerprint(): json.dumps(FEATURE_NAMES), POLICY.reference().digest: POLICY.reference().text}
+    assert archive.write(table, FIRST, FIRST, names)
+    return archive
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {},
+        {"has_history": False, "degraded": ("feature_store",)},
+        {"lr_version": "", "degraded": ("lr",)},
+        {"lr_version": "", "xgb_version": "", "degraded": ("lr", "xgb")},
+    ],
+)
+def test_what_was_decided_comes_out_again(tmp_path: Path, header: dict[str, Any]) -> None:
+    found = audit(day_of(tmp_path, **header), DAY, bundles)
+    assert found == Audit(DAY, transactions=25)
+    assert found.ok
+
+
+def changed(archive: Archive, column: str, change: Any) -> Archive:
+    """Change one value of the transaction t20 in the archive."""
+    [path] = archive.folder.glob("day=*/*.parquet")
+    rows = pq.read_table(path).to_pylist()
+    [row] = [row for row in rows if row["transaction_id"] == "t20"]
+    row[column] = change(row[column])
+    pq.write_table(ROWS.empty_table().from_pylist(rows, schema=ROWS), path)
+    return archive
+
+
+@pytest.mark.parametrize(
+    ("column", "change", "what"),
+    [
+        ("lr", lambda score: score + 1e-5, {"lr score", "probability"}),
+        ("xgb", lambda score: score - 1e-5, {"xgb score", "probability"}),
+        ("probability", lambda score: score + 1e-9, {"probability"}),
+        ("decision", lambda _: 0, {"decision"}),
+        ("is_fraud", lambda flag: not flag, {"is_fraud"}),
+        ("rules", lambda _: [], {"rules"}),
+        ("rules", lambda rules: [*rules, "blind"], {"rules"}),
+        ("amount_minor", lambda amount: amount + 1, {"amount"}),
+        ("event_time_ms", lambda time_ms: time_ms + 3_600_000, {"hour_of_day"}),
+    ],
+)
+def test_what_was_changed_is_found(tmp_path: Path, column: str, change: Any, what: set[str]) -> None:
+    found = audit(changed(day_of(tmp_path), column, change), DAY, bundles)
+    assert {(one.transaction_id, one.what) for one in found.differences} == {("t20", name) for name in what}
+    assert not found.ok
+
+
+def test_a_transaction_that_is_there_twice_is_found(tmp_path: Path) -> None:
+    archive = changed(day_of(tmp_path), "transaction_id", lambda _: "t3")
+    found = audit(archive, DAY, bundles)
+    assert found.repeated == {"t3": 2}
+    assert not found.ok
+
+
+def test_decisions_by_other_feature_definitions_are_counted_apart(tmp_path: Path) -> None:
+    found = audit(day_of(tmp_path, fingerprint="another"), DAY, bundles)
+    assert (found.transactions, found.foreign, found.ok) == (0, {"another": 25}, True)
+
+
+def test_a_day_without_decisions_has_nothing_to_find(tmp_path: Path) -> None:
+    assert audit(day_of(tmp_path), "2001-01-01", bundles) == Audit("2001-01-01")

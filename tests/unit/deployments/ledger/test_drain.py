@@ -1,0 +1,159 @@
+"""The drain: each decided transaction is archived once, wherever a drain dies, and however many run."""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from deployments.ledger.archive import Archive
+from deployments.ledger.drain import Drain, Drained
+from deployments.ledger.ledger import LOG_KEY, Ledger
+from deployments.ledger.stream import LogStream
+from features.errors import OnlineStoreUnavailable
+from tests.unit.deployments.ledger.entries import POLICY, entry_of_ids
+
+LONG_S = 60.0
+DAY_MS = 86_400_000
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def archived(archive: Archive) -> Counter[str]:
+    """Return how often each transaction is in the archive."""
+    tables = [table for day in archive.days() for table in archive.tables(day)]
+    return Counter(i for table in tables for i in table.column("transaction_id").to_pylist())
+
+
+async def record(ledger: Ledger, *batches: tuple[str, ...]) -> None:
+    for ids in batches:
+        await ledger.record(entry_of_ids(*ids), LONG_S)
+
+
+async def test_what_is_drained_is_archived_with_all_that_it_came_from(
+    ledger: Ledger, log: LogStream, tmp_path: Path
+) -> None:
+    entry = entry_of_ids("b", "a")
+    await ledger.record(entry, LONG_S)
+    archive = Archive(tmp_path / "archive")
+    assert Drain(log, archive).cycle() == Drained(1, 2)
+    assert (log.length(), Drain(log, archive).cycle()) == (0, Drained(0, 0))
+    [day] = archive.days()
+    [table] = archive.tables(day)
+    assert table.column("transaction_id").to_pylist() == ["a", "b"]
+    row = table.to_pylist()[1]
+    assert row["features"] == entry.matrix[0].tolist()
+    assert (row["lr"], row["rules"], row["lr_version"]) == (0.25, ["a_rule"], "7")
+    assert (row["latency_ms"], row["degraded"], row["policy"]) == (6.5, ["xgb"], POLICY.digest)
+    assert archive.reference("policies", POLICY.digest) == POLICY.text
+    assert archive.reference("features", row["fingerprint"]).startswith('["amount"')
+
+
+async def test_rows_that_were_decided_before_are_not_archived_again(
+    ledger: Ledger, log: LogStream, tmp_path: Path
+) -> None:
+    await record(ledger, ("a", "b"), ("b", "c"), ("a",))
+    archive = Archive(tmp_path)
+    assert Drain(log, archive).cycle() == Drained(2, 3)
+    assert archived(archive) == {"a": 1, "b": 1, "c": 1}
+
+
+def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """Let the process end at the given one of the steps that touch disk or store, before it or after it.
+
+    Returns:
+        how many steps there were.
+    """
+    steps = 0
+
+    def deadly(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            nonlocal steps
+            steps += 1
+            if steps == step:
+                raise Killed
+            result = function(*arguments, **options)
+            steps += 1
+            if steps == step:
+                raise Killed
+            return result
+
+        return call
+
+    for module, name in ((os, "link"), (os, "fsync"), (Path, "mkdir"), (LogStream, "forget_through")):
+        monkeypatch.setattr(module, name, deadly(getattr(module, name)))
+    return lambda: steps
+
+
+async def test_a_drain_that_dies_anywhere_loses_nothing_and_repeats_nothing(
+    ledger: Ledger, log: LogStream, client: redis.Redis, tmp_path: Path
+) -> None:
+    step = 0
+    finished = False
+    while not finished:
+        step += 1
+        names = [tuple(f"{step}.{at}.{n}" for n in range(2)) for at in range(3)]
+        await record(ledger, *names)
+        archive = Archive(tmp_path / str(step))
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            steps = killed_at(step, monkeypatch)
+            try:
+                while Drain(log, archive).cycle(max_rows=4).entries:
+                    pass
+            except Killed:
+                pass
+            finished = steps() < step
+        # More comes before the next drain begins, so that its reads end elsewhere.
+        await record(ledger, (f"{step}.late",))
+        while Drain(log, archive).cycle(max_rows=4).entries:
+            pass
+        assert archived(archive) == Counter([*(name for batch in names for name in batch), f"{step}.late"])
+        assert client.xlen(LOG_KEY) == 0
+        assert not list((tmp_path / str(step)).rglob("*.draft")) or not finished
+    assert step > 10
+
+
+async def test_of_two_drains_at_once_one_writes(
+    ledger: Ledger, log: LogStream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await record(ledger, ("a",), ("b",), ("c",))
+    archive = Archive(tmp_path)
+    write = Archive.write
+    other: list[Drained] = []
+
+    def slow(self: Archive, *arguments: Any) -> bool:
+        monkeypatch.setattr(Archive, "write", write)
+        other.append(Drain(log, archive).cycle(max_rows=1))  # The other one is faster, and reads less.
+        return write(self, *arguments)
+
+    monkeypatch.setattr(Archive, "write", slow)
+    drains = [Drain(log, archive).cycle(), Drain(log, archive).cycle()]
+    assert other == [Drained(1, 1)]
+    assert sum(drained.transactions for drained in drains) == 2
+    assert archived(archive) == {"a": 1, "b": 1, "c": 1}
+
+
+async def test_a_file_holds_one_day(ledger: Ledger, log: LogStream, client: redis.Redis, tmp_path: Path) -> None:
+    await record(ledger, ("a",), ("b",), ("c",))
+    [(_, first), (_, second), (_, third)] = client.xrange(LOG_KEY)  # type: ignore[misc]
+    client.delete(LOG_KEY)
+    noon = 20_000 * DAY_MS + DAY_MS // 2
+    for time_ms, fields in ((noon, first), (noon + DAY_MS - 1, second), (noon + DAY_MS, third)):
+        client.xadd(LOG_KEY, fields, id=f"{time_ms}-0")  # type: ignore[arg-type]
+    archive = Archive(tmp_path)
+    drain = Drain(log, archive)
+    assert [drain.cycle().entries for _ in range(3)] == [1, 2, 0]
+    assert archive.days() == ["2024-10-04", "2024-10-05"]
+
+
+def test_a_store_that_does_not_answer_is_told(tmp_path: Path) -> None:
+    with redis.Redis(unix_socket_path=str(tmp_path / "no.sock")) as client:
+        log = LogStream(client)
+        for ask in (Drain(log, Archive(tmp_path)).cycle, log.length):
+            with pytest.raises(OnlineStoreUnavailable):
+                ask()

@@ -1,0 +1,69 @@
+"""An entry of the log as bytes: what comes back is what went in."""
+
+import numpy as np
+import pytest
+
+from deployments.decision import Reason
+from deployments.ledger.record import Entry, entry_of, model_version, parse
+from deployments.ledger.standing import Standing, decision_texts, keep
+from features.transaction import TransactionBatch
+from tests.unit.deployments.ledger.entries import decided, entry_of_ids, transactions
+
+MIXED = decided(
+    transactions(
+        {"transaction_id": "t1", "merchant_id": "m", "lat": 1.5, "long": -2.25, "currency": "EUR"},
+        {"transaction_id": 't\u00e9,"2', "device_id": "d", "geo_location": "x\ny", "merchant_category": "food"},
+        {"transaction_id": "t3", "transaction_type": "card"},
+    )
+)
+
+
+@pytest.mark.parametrize("entry", [MIXED, entry_of_ids("one"), decided(TransactionBatch.of([]))])
+def test_an_entry_comes_back_as_it_went(entry: Entry) -> None:
+    back = entry_of(*parse(entry.to_bytes()))
+    assert back.header == entry.header
+    for name in TransactionBatch.__dataclass_fields__:
+        assert list(getattr(back.batch, name)) == list(getattr(entry.batch, name)), name
+    for name in ("lr", "xgb", "probability", "decision", "is_fraud"):
+        np.testing.assert_array_equal(getattr(back.decisions, name), getattr(entry.decisions, name))
+    n = len(entry.batch)
+    assert back.decisions.rules == {row: ids for row, ids in entry.decisions.rules.items() if row < n}
+    assert back.decisions.reasons == {row: found for row, found in entry.decisions.reasons.items() if row < n}
+    assert (back.decisions.model_version, back.decisions.degraded) == ("7", ("xgb",))
+
+
+def test_the_matrix_comes_back_bit_by_bit() -> None:
+    _, columns = parse(MIXED.to_bytes())
+    rows = columns.column("features").to_pylist()
+    assert np.array(rows).tobytes() == MIXED.matrix.tobytes()
+
+
+def test_a_version_names_each_bundle_once() -> None:
+    assert [model_version("3", "3"), model_version("4", "3"), model_version("", "3"), model_version("", "")] == [
+        "3",
+        "3+4",
+        "3",
+        "",
+    ]
+
+
+def test_a_retry_gets_every_part_of_the_decision_that_stands() -> None:
+    texts = decision_texts(MIXED.decisions, MIXED.header)
+    now = decided(MIXED.batch, score=0.75)
+    now.decisions.degraded, now.decisions.model_version = (), "8"
+    now.decisions.rules[1] = ["another"]
+    now.decisions.reasons[1] = [Reason("rule", "another", "why")]
+    for column in (now.decisions.lr, now.decisions.decision):
+        column.flags.writeable = False  # As it comes over a link.
+    keep(now.decisions, [b"[]"] * 3, [(row, b"[]\n5-0\n" + text) for row, text in enumerate(texts)])
+    for name in ("lr", "xgb", "probability", "decision", "is_fraud"):
+        np.testing.assert_array_equal(getattr(now.decisions, name), getattr(MIXED.decisions, name))
+    assert now.decisions.rules == MIXED.decisions.rules
+    assert now.decisions.reasons == MIXED.decisions.reasons
+    assert {(e.model_version, e.degraded) for e in now.decisions.earlier.values()} == {("7", ("xgb",))}
+    assert sorted(now.decisions.earlier) == [0, 1, 2]
+
+
+def test_a_claim_without_a_decision_is_none() -> None:
+    assert Standing.parse(b"[1]") is None
+    assert Standing.parse(b"[1]\n5-0\n[2]") == Standing(b"[1]", "5-0", b"[2]")
