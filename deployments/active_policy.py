@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deployments.ledger.policy import LoggedPolicy, PolicyReference
+from deployments.model_watch import ServedModel
 from deployments.rules import CompiledRule, compile_rules
 from deployments.settings import PolicySettings, Rule, Thresholds, Weights
-from training.registry import Calibration, Manifest
+from training.registry import Calibration
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,7 @@ class ActivePolicy:
     """What a batch is decided by, from its first hop to its last: a change waits for the next batch.
 
     Attributes:
+        model: that scores, and that weights, thresholds and calibration come from.
         rules_without_history: apply besides, to a batch whose history could not be read.
         calibration: of the served bundle.
         explain_above: a model's score above which it explains a row. Without a score above it, the calibrated mean
@@ -22,6 +24,7 @@ class ActivePolicy:
     """
 
     settings: PolicySettings
+    model: ServedModel
     rules: tuple[CompiledRule, ...]
     rules_without_history: tuple[CompiledRule, ...]
     weights: Weights
@@ -51,17 +54,18 @@ def rules_of(
     return compile_rules(rules), compile_rules(rules_without_history)
 
 
-def active_policy(settings: PolicySettings, manifest: Manifest) -> ActivePolicy:
+def active_policy(settings: PolicySettings, model: ServedModel) -> ActivePolicy:
     """Return the policy of settings over a bundle.
 
     Raises:
         InvalidRule, ValidationError: settings or bundle are not valid.
     """
+    manifest = model.bundle.manifest
     weights = settings.weights or Weights(**manifest.ensemble.model_dump())
     thresholds = settings.thresholds or Thresholds(**manifest.thresholds.model_dump())
     calibration = manifest.calibration
     logged = LoggedPolicy(
-        model=settings.model.name,
+        model=model.name,
         weights=weights,
         thresholds=thresholds,
         rules=settings.rules,
@@ -71,6 +75,7 @@ def active_policy(settings: PolicySettings, manifest: Manifest) -> ActivePolicy:
     rules, without_history = rules_of(settings.rules, settings.rules_without_history)
     return ActivePolicy(
         settings=settings,
+        model=model,
         rules=rules,
         rules_without_history=without_history,
         weights=weights,

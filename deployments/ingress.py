@@ -19,6 +19,7 @@ from deployments.deadline import TimeLeft
 from deployments.decision import Decisions
 from deployments.errors import ErrorBody, ErrorResponse, FieldError, describe, invalid
 from deployments.garbage import collect_seldom
+from deployments.handles import Handle, hot_call, light, settled
 from deployments.hot_route import Answer, Answerer, BodyTooLarge, HotRoute, read_body, too_large
 from deployments.json_bulk import JsonBulk
 from deployments.label_document import LABEL_ANSWERS, LABEL_WORDS, LabelResult, LabelsResponse, label_body
@@ -37,7 +38,6 @@ from deployments.responses import (
     Prediction,
     error_json,
 )
-from deployments.router import Handle, hot_call, light, settled
 from deployments.scaling import BusyShare
 from deployments.scoring import Scoring
 from deployments.settings import IngressSettings

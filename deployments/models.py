@@ -1,5 +1,7 @@
 """The two model deployments: each scores a feature matrix, and explains rows of it."""
 
+import asyncio
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +13,18 @@ from deployments.garbage import collect_seldom
 from deployments.links.served import Address, ServedMethod
 from deployments.live_settings import LiveSettings
 from deployments.scaling import BusyShare
-from deployments.served_bundle import ServedBundle
+from deployments.served_bundles import ServedBundles
 from deployments.settings import ModelSettings
 from deployments.status import Status, Uptime
+from features.errors import BundleRefused, RegistryUnavailable
 from features.formulas import Matrix
 from features.transaction import Int64s
-from training.registry import BoostedModel, LogisticModel
+from training.registry import BoostedModel, Bundle, LogisticModel
+
+logger = logging.getLogger("ray.serve")
+
+ModelVersion = tuple[str, str]
+"""Name and version of a bundle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +35,22 @@ class ModelScores:
         scores: (n,) fraud probabilities.
         rows: (m,) the rows that are explained.
         contributions: (m, features) what each feature adds to the log-odds of those rows.
-        version: of the bundle that the model belongs to.
     """
 
     scores: Scores
     rows: Int64s
     contributions: Matrix
-    version: str
 
 
 class ModelReplica:
-    """What both deployments share: a bundle, reloaded when ``user_config`` names another."""
+    """What both deployments share: bundles by version. The routers say which one scores a batch."""
 
     def __init__(self, tracking_uri: str) -> None:
         collect_seldom()
         self._settings = LiveSettings(ModelSettings)
-        self._served = ServedBundle(tracking_uri)
+        self._bundles = ServedBundles(tracking_uri)
+        self._problem = ""
+        self._late: set[asyncio.Task[str]] = set()
         self._uptime = Uptime()
         self._busy = BusyShare()
         self._score = ServedMethod(self.score)
@@ -56,11 +64,30 @@ class ModelReplica:
         return self._busy.stats()
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """Serve the bundle that ``user_config`` names (:class:`ModelSettings`)."""
-        if self._settings.take(user_config):
-            await self._served.load(self._settings.value.model)
+        """Hold the bundle that ``user_config`` names (:class:`ModelSettings`)."""
+        if not self._settings.take(user_config):
+            return
+        ref = self._settings.value.model
+        try:
+            await self._bundles.hold(ref.name, await self._bundles.version_of(ref))
+            self._problem = ""
+        except (BundleRefused, RegistryUnavailable) as error:
+            if not self._bundles.versions:
+                raise
+            self._problem = f"{ref.name}@{ref.alias} was not taken: {error}"
+            logger.error(self._problem)
 
-    async def score(self, matrix: Matrix, suspect: npt.NDArray[np.bool_], above: float) -> ModelScores:
+    async def hold(self, name: str, version: str) -> str:
+        """Load a version beside those in service; return what is wrong with it, "" when it can be asked for."""
+        try:
+            await self._bundles.hold(name, version)
+        except (BundleRefused, RegistryUnavailable) as error:
+            return str(error)
+        return ""
+
+    async def score(
+        self, matrix: Matrix, suspect: npt.NDArray[np.bool_], above: float, model: ModelVersion
+    ) -> ModelScores:
         """Return the scores of a feature matrix (n, features), and explain the rows that need it.
 
         Scores and contributions come in one answer, because a second call would cost more than both.
@@ -68,31 +95,41 @@ class ModelReplica:
         Args:
             suspect: (n,) rows to explain whatever their score.
             above: rows are explained, too, when they score above it.
+            model: name and version of the bundle that scores.
+
+        Raises:
+            BundleRefused: the version is not held here; it is loaded for later calls.
         """
-        model = self._model()
-        scores = model.probability(matrix).astype(np.float64)
+        bundle = self._bundles.get(*model)
+        if bundle is None:
+            task = asyncio.get_running_loop().create_task(self.hold(*model))
+            self._late.add(task)
+            task.add_done_callback(self._late.discard)
+            raise BundleRefused(f"version {model[1]} of {model[0]!r} is not loaded here yet")
+        scorer = self._of(bundle)
+        scores = scorer.probability(matrix).astype(np.float64)
         rows = np.flatnonzero(suspect | (scores > above))
-        contributions = model.contributions(matrix[rows]) if len(rows) else np.empty((0, matrix.shape[1]))
-        return ModelScores(scores, rows, contributions, self._served.version)
+        contributions = scorer.contributions(matrix[rows]) if len(rows) else np.empty((0, matrix.shape[1]))
+        return ModelScores(scores, rows, contributions)
 
     async def status(self) -> Status:
-        """Return the version in service, and why a newer one was refused."""
-        served = self._served
-        return self._uptime.status(True, f"version {served.version}", self._settings.problem or served.problem)
+        """Return the versions that are held, and why a newer one was refused."""
+        detail = f"version {', '.join(self._bundles.versions)}"
+        return self._uptime.status(True, detail, self._settings.problem or self._problem)
 
-    def _model(self) -> LogisticModel | BoostedModel:
-        raise TypeError(f"{type(self).__name__} names no model of the bundle")
+    def _of(self, bundle: Bundle) -> LogisticModel | BoostedModel:
+        raise TypeError(f"{type(self).__name__} names no model of {bundle!r}")
 
 
 class LogisticRegression(ModelReplica):
     """Scores with the bundle's logistic regression."""
 
-    def _model(self) -> LogisticModel:
-        return self._served.bundle.lr
+    def _of(self, bundle: Bundle) -> LogisticModel:
+        return bundle.lr
 
 
 class XGBoost(ModelReplica):
     """Scores with the bundle's gradient-boosted trees."""
 
-    def _model(self) -> BoostedModel:
-        return self._served.bundle.xgb
+    def _of(self, bundle: Bundle) -> BoostedModel:
+        return bundle.xgb

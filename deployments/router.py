@@ -2,15 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable
 from functools import partial
 from pathlib import Path
 from time import time as clock
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 from pydantic import ValidationError
-from ray.serve.handle import DeploymentHandle
 
 from deployments.active_policy import ActivePolicy, active_policy, check_rules
 from deployments.breaker import Breaker
@@ -19,16 +17,17 @@ from deployments.decision import Decision, Decisions, Fired, decide, fired_rules
 from deployments.explanation import explain
 from deployments.features import FeatureReply
 from deployments.garbage import collect_seldom
+from deployments.handles import Handle, hot_call, light, settled
 from deployments.ledger.ledger import Ledger
 from deployments.ledger.record import Entry, Header, model_version
 from deployments.ledger.spool import Spool
-from deployments.links.linked_call import LinkedCall
 from deployments.links.served import Address, ServedMethod
 from deployments.live_settings import LiveSettings
-from deployments.metrics import CircuitMetrics, DecisionMetrics, LinkMetrics
+from deployments.metrics import CircuitMetrics, DecisionMetrics
+from deployments.model_watch import ModelWatch
 from deployments.models import ModelScores
 from deployments.scaling import BusyShare
-from deployments.served_bundle import ServedBundle
+from deployments.served_bundles import ServedBundles
 from deployments.settings import BreakerSettings, PolicySettings
 from deployments.status import Status, Uptime, no_answer
 from features.definitions import fingerprint
@@ -40,15 +39,10 @@ from features.without_history import without_history
 
 logger = logging.getLogger("ray.serve")
 
+IDLE_S: Final = 60.0
+"""Pause between two looks at settings that say not to follow the alias."""
 STORE_TIMEOUT_S: Final = 10.0
 """Bound on the store's answer to what no deadline bounds, such as recording what waits in the spool."""
-
-
-class Handle(Protocol):
-    """What the graph needs of a deployment handle, or of what stands for one (:mod:`deployments.fused`)."""
-
-    def options(self, *, request_serialization: str, response_serialization: str) -> Any:
-        """Return a handle that serialises so."""
 
 
 class Router:
@@ -72,7 +66,9 @@ class Router:
         self._observe = hot_call(self._parts["features"], "observe")
         self._score = {name: hot_call(self._parts[f"{name}_model"], "score") for name in ("lr", "xgb")}
         self._decide = ServedMethod(self.decide)
-        self._served = ServedBundle(tracking_uri)
+        self._watch = ModelWatch(ServedBundles(tracking_uri), [self._parts["lr_model"], self._parts["xgb_model"]])
+        self._changing = asyncio.Lock()
+        self._following: asyncio.Task[None] | None = None
         self._settings = LiveSettings(PolicySettings)
         self._active: ActivePolicy | None = None
         self._uptime = Uptime()
@@ -95,21 +91,40 @@ class Router:
         """
         if not self._settings.take(user_config):
             return
-        settings = self._settings.value
-        try:
-            check_rules(settings)
-            await self._served.load(settings.model)
-            active = active_policy(settings, self._served.bundle.manifest)
-        except (InvalidRule, ValidationError) as error:
-            self._settings.refuse(str(error))
-            if self._active is None:
-                raise
+        async with self._changing:
+            try:
+                check_rules(self._settings.value)
+                await self._take(self._settings.value)
+            except (InvalidRule, ValidationError) as error:
+                self._settings.refuse(str(error))
+                if self._active is None:
+                    raise
+                return
+        self._ledger.start()
+        if self._following is None:
+            self._following = asyncio.get_running_loop().create_task(self._follow_alias())
+
+    async def _take(self, settings: PolicySettings) -> None:
+        """Decide by these settings and the model that their alias names, from the next batch on."""
+        current = None if self._active is None else self._active.model
+        model = await self._watch.model(settings.model, current)
+        if model is current and self._active is not None and self._active.settings is settings:
             return
+        active = active_policy(settings, model)
         for circuit in self._circuits.values():
             circuit.settings = settings.breaker
         self._ledger.take(settings.record, settings.breaker, active.logged)
-        self._ledger.start()
         self._active = active
+
+    async def _follow_alias(self) -> None:
+        while True:
+            await asyncio.sleep(self._policy().settings.model_poll_s or IDLE_S)
+            if self._policy().settings.model_poll_s:
+                async with self._changing:
+                    try:
+                        await self._take(self._policy().settings)
+                    except Exception:
+                        logger.exception("the alias cannot be followed; it is tried again")
 
     async def decide(self, batch: TransactionBatch, include_features: bool, time: TimeLeft) -> Decisions:
         """Return the decisions of a batch, in its order; with the feature matrix when asked for.
@@ -128,7 +143,7 @@ class Router:
         fired = fired_rules(rules, matrix, batch)
         replies = await self._scores(matrix, fired, policy, deadline, degraded)
         lr, xgb = (np.full(len(batch), np.nan) if reply is None else reply.scores for reply in replies)
-        versions = ["" if reply is None else reply.version for reply in replies]
+        versions = ["" if reply is None else policy.model.version for reply in replies]
         decisions = decide(
             lr,
             xgb,
@@ -196,7 +211,9 @@ class Router:
         left_s = MODEL_SHARE * deadline.left_s
         replies = await settled(
             *(
-                self._circuits[name].call(left_s, partial(score.remote, matrix, suspect, policy.explain_above))
+                self._circuits[name].call(
+                    left_s, partial(score.remote, matrix, suspect, policy.explain_above, policy.model.key)
+                )
                 for name, score in self._score.items()
             )
         )
@@ -206,9 +223,6 @@ class Router:
                 _log_failure(name, reply)
                 degraded.append(name)
             answers.append(reply if isinstance(reply, ModelScores) else None)
-        if len({answer.version for answer in answers if answer is not None}) > 1:
-            # For the moment between two replicas' reloads. The scores are good, but of two bundles.
-            degraded.append("model_version")
         return answers
 
     async def status(self) -> dict[str, Status]:
@@ -217,8 +231,8 @@ class Router:
         statuses: dict[str, Status] = {}
         for name, reply in zip(self._parts, replies, strict=True):
             statuses[name] = no_answer(reply) if isinstance(reply, BaseException) else reply
-        problem = self._settings.problem or self._served.problem or self._ledger.problem
-        statuses["router"] = self._uptime.status(True, f"version {self._served.version}", problem)
+        problem = self._settings.problem or self._watch.problem or self._ledger.problem
+        statuses["router"] = self._uptime.status(True, f"version {self._policy().model.version}", problem)
         return statuses
 
     async def model(self) -> dict[str, Any]:
@@ -227,10 +241,10 @@ class Router:
         return {
             "name": policy.settings.model.name,
             "alias": policy.settings.model.alias,
-            "version": self._served.version,
+            "version": policy.model.version,
             "fingerprint": fingerprint(),
-            "bundle": self._served.bundle.manifest.model_dump(mode="json"),
-            "card": self._served.bundle.card,
+            "bundle": policy.model.bundle.manifest.model_dump(mode="json"),
+            "card": policy.model.bundle.card,
             "policy": {
                 **policy.settings.model_dump(mode="json"),
                 "weights": policy.weights.model_dump(),
@@ -254,28 +268,6 @@ def _explain(
     limit = policy.settings.max_reasons
     for row in flagged.tolist():
         decisions.reasons[row] = explain(decisions.rules.get(row, []), by_id, total[row], matrix[row], limit)
-
-
-async def settled(*calls: Awaitable[Any]) -> list[Any]:
-    """Return what each call returned or raised, in order, once all have ended."""
-    return list(await asyncio.gather(*calls, return_exceptions=True))
-
-
-def hot_call(handle: Any, method: str) -> Any:
-    """Return the method of a handle that is called once a batch; over links, if it is another process's."""
-    return (
-        LinkedCall(handle, method, LinkMetrics().report)
-        if isinstance(handle, DeploymentHandle)
-        else getattr(handle, method)
-    )
-
-
-def light(handle: Handle) -> Any:
-    """Return the handle with the C pickler of the standard library, which is several times faster here.
-
-    Only columns and arrays travel, nothing that needs cloudpickle.
-    """
-    return handle.options(request_serialization="pickle", response_serialization="pickle")
 
 
 def _log_failure(name: str, error: object) -> None:

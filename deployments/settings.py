@@ -169,6 +169,8 @@ class PolicySettings(Settings):
     weights: Weights | None = None
     thresholds: Thresholds | None = None
     rules: tuple[Rule, ...] = ()
+    model_poll_s: Annotated[float, Field(ge=0, le=86_400)] = 10
+    """Pause between two looks at which version the alias names; 0: only when ``user_config`` changes."""
     rules_without_history: tuple[Rule, ...] = ()
     """Rules that apply besides, while the history of a payment cannot be read."""
     breaker: BreakerSettings = BreakerSettings()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from features.errors import BundleRefused, RegistryUnavailable
-from training.bundle import Bundle, Manifest
+from training.bundle import Bundle
 from training.calibration import Calibration
 from training.models import BoostedModel, LogisticModel
 
@@ -29,7 +29,6 @@ __all__ = [
     "Bundle",
     "Calibration",
     "LogisticModel",
-    "Manifest",
     "RegisteredVersion",
     "Registry",
 ]

@@ -17,8 +17,10 @@ from deployments.features import FeatureReply
 from deployments.ledger.entry_id import START
 from deployments.ledger.record import Header, parse
 from deployments.ledger.stream import LogStream
+from deployments.model_watch import ServedModel
 from deployments.models import ModelScores
 from deployments.router import Router
+from deployments.settings import ModelRef
 from features.definitions import FEATURE_NAMES
 from features.errors import DecisionNotRecorded
 from features.formulas import feature_matrix
@@ -74,12 +76,27 @@ class Part:
         return await self.answer(*arguments)
 
 
-def model(score: float, version: str = "7") -> Part:
-    async def scores(matrix: Any, suspect: Any, above: float) -> ModelScores:
+def model(score: float) -> Part:
+    async def scores(matrix: Any, suspect: Any, above: float, _: tuple[str, str]) -> ModelScores:
         rows = np.flatnonzero(suspect | (score > above))
-        return ModelScores(np.full(len(matrix), score), rows, np.zeros((len(rows), len(FEATURE_NAMES))), version)
+        return ModelScores(np.full(len(matrix), score), rows, np.zeros((len(rows), len(FEATURE_NAMES))))
 
     return Part("score", scores)
+
+
+class Watch:
+    """Says that a version is served: the last of a list."""
+
+    problem = ""
+
+    def __init__(self, versions: list[str]) -> None:
+        self._versions = versions
+
+    async def model(self, ref: ModelRef, current: ServedModel | None) -> ServedModel:
+        if current is not None and current.version == self._versions[-1]:
+            return current
+        bundle: Any = SimpleNamespace(manifest=SimpleNamespace(calibration=None))
+        return ServedModel(ref.name, self._versions[-1], bundle)
 
 
 @dataclass
@@ -95,6 +112,7 @@ class Graph:
     def __post_init__(self) -> None:
         self.features = Part("observe", self._observe)
         self.has_store = True
+        self.served = ["7"]
 
     async def _observe(self, batch: TransactionBatch, _: float) -> FeatureReply:
         if not self.has_store:
@@ -104,14 +122,7 @@ class Graph:
     async def router(self, **policy: Any) -> Router:
         """Return a router of its own, as a replica would be."""
         router = Router(self.features, self.lr, self.xgb, "nowhere", self.url, self.folder)
-        manifest = SimpleNamespace(calibration=None)
-
-        async def load(_: Any) -> None:
-            pass
-
-        router._served = SimpleNamespace(  # type: ignore[assignment]
-            load=load, bundle=SimpleNamespace(manifest=manifest), problem="", version="7"
-        )
+        router._watch = Watch(self.served)  # type: ignore[assignment]
         await router.reconfigure(POLICY | policy)
         return router
 
@@ -204,10 +215,21 @@ async def test_without_both_models_rules_alone_decide(graph: Graph, amount: floa
     assert (decisions.model_version, decisions.degraded) == ("", ("lr", "xgb"))
 
 
-async def test_models_of_two_bundles_are_named(graph: Graph) -> None:
-    graph.xgb = model(0.6, "8")
-    decisions = await (await graph.router()).decide(payment(), False, PLENTY)
-    assert (decisions.model_version, decisions.degraded) == ("7+8", ("model_version",))
+async def test_a_batch_asks_both_models_for_the_version_that_it_began_with(graph: Graph) -> None:
+    router = await graph.router()
+
+    async def promote(batch: TransactionBatch, left_s: float) -> FeatureReply:
+        graph.served.append("8")
+        await router._take(router._settings.value)
+        return await graph._observe(batch, left_s)
+
+    graph.features.answer = promote
+    first = await router.decide(payment(), False, PLENTY)
+    graph.features.answer = graph._observe
+    second = await router.decide(payment(transaction_id="t2"), False, PLENTY)
+    assert (first.model_version, second.model_version) == ("7", "8")
+    for part in (graph.lr, graph.xgb):
+        assert [call[3] for call in part.calls] == [("tollgate", "7"), ("tollgate", "8")]
 
 
 @pytest.mark.parametrize(("slow", "degraded"), [("features", ("features",)), ("lr", ("lr",)), ("xgb", ("xgb",))])
@@ -254,7 +276,8 @@ async def test_a_decision_that_can_be_recorded_nowhere_is_not_told(graph: Graph,
 
 async def test_a_retry_at_another_replica_gets_the_decision_that_stands(graph: Graph, client: redis.Redis) -> None:
     first = await (await graph.router()).decide(payment(), False, PLENTY)  # And is killed before it answers.
-    graph.lr, graph.xgb = model(0.95, "8"), model(0.99, "8")
+    graph.lr, graph.xgb = model(0.95), model(0.99)
+    graph.served.append("8")
     again = await (await graph.router()).decide(payment(), False, PLENTY)
     assert told(again) == told(first)
     assert again.earlier[0].model_version == "7"

@@ -1,0 +1,97 @@
+"""Which version is in service: it follows an alias of the registry, and changes once all can change."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
+
+from deployments.handles import on_all_replicas
+from deployments.served_bundles import ServedBundles
+from deployments.settings import ModelRef
+from features.errors import BundleRefused, RegistryUnavailable
+from training.registry import Bundle
+
+logger = logging.getLogger("ray.serve")
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A version that every part can decide by: name, version, and its bundle."""
+
+    name: str
+    version: str
+    bundle: Bundle
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Name and version, as calls for a score name it."""
+        return self.name, self.version
+
+
+class ModelWatch:
+    """Tells the model that an alias names, once every replica of the models holds it beside the one before.
+
+    Args:
+        bundles: of this replica.
+        models: handles of the model deployments.
+
+    Attributes:
+        problem: why the version that the alias names was not taken; "" when it was.
+    """
+
+    def __init__(self, bundles: ServedBundles, models: Sequence[Any]) -> None:
+        self._bundles = bundles
+        self._models = models
+        self._refused: tuple[str, str] | None = None
+        self.problem = ""
+
+    async def model(self, ref: ModelRef, current: ServedModel | None) -> ServedModel:
+        """Return the model that an alias names, or the current one where that cannot be served.
+
+        Raises:
+            BundleRefused, RegistryUnavailable: it cannot be served, and there is no current one.
+        """
+        version = ""
+        try:
+            version = await self._bundles.version_of(ref)
+            if current is not None and (ref.name, version) in (current.key, self._refused):
+                if current.key == (ref.name, version):
+                    self.problem = ""
+                return current
+            bundle = await self._bundles.hold(ref.name, version)
+            if current is not None:
+                await self._hold_everywhere(ref.name, version)
+        except (BundleRefused, RegistryUnavailable) as error:
+            if current is None:
+                raise
+            if isinstance(error, BundleRefused):
+                self._refused = (ref.name, version)  # It stays what it is: no need to load it every time.
+            self._tell(f"{ref.name}@{ref.alias} was not taken, version {current.version} stays: {error}")
+            return current
+        self.problem = ""
+        self._refused = None
+        return ServedModel(ref.name, version, bundle)
+
+    async def _hold_everywhere(self, name: str, version: str) -> None:
+        """Return when every replica of the models holds a version.
+
+        Raises:
+            RegistryUnavailable: one does not, or not yet.
+        """
+        for handle in self._models:
+            try:
+                answers = await on_all_replicas(handle, "hold", name, version)
+            except (RayError, RayServeException, TimeoutError) as error:
+                raise RegistryUnavailable(f"the replicas of a model cannot be asked: {error!r}") from error
+            for answer in answers:
+                if answer:
+                    # A replica that stops, or cannot reach the registry, may answer well the next time.
+                    raise RegistryUnavailable(f"a replica of a model does not hold version {version}: {answer}")
+
+    def _tell(self, problem: str) -> None:
+        if problem != self.problem:
+            logger.error(problem)
+        self.problem = problem
