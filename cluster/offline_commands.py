@@ -11,6 +11,9 @@ from cluster.reporting import Home, reporting, standing_settings
 
 History = Annotated[Path, typer.Option(help="History folder: Parquet, partitioned by day.")]
 Out = Annotated[Path, typer.Option(help="History folder to write.")]
+Parameters = Annotated[
+    Path | None, typer.Option(help="Parameter file, as `tune` writes it (best.json); default: the defaults.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a history that is there.")]
 
 
@@ -57,6 +60,7 @@ def ingest_command(
 def train_command(
     history: History,
     workers: Annotated[int, typer.Option(min=1, help="Ray Train workers.")] = 2,
+    parameters: Parameters = None,
     promote: Annotated[bool, typer.Option(help="Make the new version the champion.")] = True,
     figures: Annotated[
         Path | None, typer.Option(help="JSON file to write version, version of the data and test metrics to.")
@@ -64,10 +68,20 @@ def train_command(
     home: Home = None,
 ) -> None:
     """Train both models on a history, judge them on its last days, and register them as one version."""
+    from training.parameter_file import parameters_from
     from training.train import train
 
     with reporting():
-        report = train(history, tracking_uri=standing_settings(home).mlflow_uri, workers=workers, promote=promote)
+        chosen, origin = parameters_from(parameters)
+        report = train(
+            history,
+            tracking_uri=standing_settings(home).mlflow_uri,
+            workers=workers,
+            promote=promote,
+            parameters=chosen.parameters,
+            origin=origin,
+        )
+        warn(chosen.overlap(report.split.test.since))
         if figures is not None:
             figures.parent.mkdir(parents=True, exist_ok=True)
             figures.write_text(report.to_json(), encoding="utf-8")
@@ -176,3 +190,9 @@ def labels_command(
         Console(stderr=True).print(report)
         if report.failed:
             raise typer.Exit(1)
+
+
+def warn(words: str | None) -> None:
+    """Say something on stderr that the reader of a result must know; None: nothing."""
+    if words is not None:
+        Console(stderr=True).print(words, style="yellow", soft_wrap=True)
