@@ -137,8 +137,7 @@ def tune(
             reduction=reduction,
             score=score,
             metric=metric,
-            fit=on_ray(study.rows, drawn, settings, cores),
-            parallel=parallel or _room(cores),
+            fit=on_ray(study.rows, drawn, settings, cores=cores, parallel=parallel or _room(cores)),
             ended=ended,
         )
     result = _result(study, asked, folds, drawn, best)

@@ -1,6 +1,7 @@
 """The search: rung after rung, the fits of one side by side on Ray, each outcome kept as it comes."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import ray
@@ -12,8 +13,10 @@ from training.tuning.halving import mean, ranked, rungs, survivors
 from training.tuning.study import Study
 from training.tuning.trial import FoldOutcome, run_trial
 
-Fit = Callable[[int, Fold], "ray.ObjectRef[FoldOutcome]"]
-"""Begins the fit of a trial on a fold."""
+Wanted = Sequence[tuple[int, Fold]]
+"""Fits that are wanted: trials, each with a fold."""
+Fit = Callable[[Wanted], Iterator[FoldOutcome]]
+"""Makes fits, and yields each outcome as it comes."""
 
 
 def search(
@@ -25,14 +28,13 @@ def search(
     score: str,
     metric: str,
     fit: Fit,
-    parallel: int,
     ended: Callable[[FoldOutcome], None],
 ) -> int:
     """Return the number of the trial that wins, after all fits that the study does not hold yet.
 
     Args:
         folds: in the order in which trials see them.
-        fit: begins a fit on Ray; ``parallel`` of them run at once.
+        fit: makes the fits of a rung, in any order.
         ended: called with each new outcome before it is kept, so that what is kept has been told of.
     """
     alive = list(range(trials))
@@ -46,7 +48,7 @@ def search(
             for fold in folds[rung.before : rung.folds]
             if study.outcome(trial, fold.name) is None
         ]
-        for outcome in _side_by_side(wanted, fit, parallel):
+        for outcome in fit(wanted):
             ended(outcome)
             study.keep(outcome)
     return ranked({one: _mean(study, one, folds, score, metric) for one in alive})[0]
@@ -58,30 +60,29 @@ def fits_left(study: Study, folds: Sequence[Fold], trials: int, reduction: int) 
     return max(sum(rung.fits for rung in rungs(trials, len(folds), reduction)) - done, 0)
 
 
-def on_ray(rows: Path, drawn: Sequence[FitParameters], settings: MetricSettings, cores: int) -> Fit:
-    """Return what begins a fit as a Ray task of some cores. Every node must see the folder of the rows."""
+def on_ray(
+    rows: Path, drawn: Sequence[FitParameters], settings: MetricSettings, *, cores: int, parallel: int
+) -> Fit:
+    """Return what makes fits as Ray tasks, ``parallel`` of them at once, each on some cores.
+
+    Args:
+        rows: folder of the features, seen by every node.
+        drawn: parameters of each trial.
+    """
     task = ray.remote(run_trial).options(num_cpus=cores)
 
-    def begin(trial: int, fold: Fold) -> "ray.ObjectRef[FoldOutcome]":
-        reference: ray.ObjectRef[FoldOutcome] = task.remote(rows, trial, fold, drawn[trial], settings, cores)
-        return reference
+    def side_by_side(wanted: Wanted) -> Iterator[FoldOutcome]:
+        waiting = iter(wanted)
+        under_way: list[ray.ObjectRef[FoldOutcome]] = []
+        while True:
+            for trial, fold in islice(waiting, parallel - len(under_way)):
+                under_way.append(task.remote(rows, trial, fold, drawn[trial], settings, cores))
+            if not under_way:
+                return
+            ready, under_way = ray.wait(under_way, num_returns=1)
+            yield from ray.get(ready)
 
-    return begin
-
-
-def _side_by_side(wanted: Sequence[tuple[int, Fold]], fit: Fit, parallel: int) -> Iterator[FoldOutcome]:
-    """Yield the outcomes of fits in the order in which they end, at most ``parallel`` under way."""
-    waiting = iter(wanted)
-    under_way: list[ray.ObjectRef[FoldOutcome]] = []
-    while True:
-        for trial, fold in waiting:
-            under_way.append(fit(trial, fold))
-            if len(under_way) == parallel:
-                break
-        if not under_way:
-            return
-        ready, under_way = ray.wait(under_way, num_returns=1)
-        yield from ray.get(ready)
+    return side_by_side
 
 
 def _mean(study: Study, trial: int, folds: Sequence[Fold], score: str, metric: str) -> float:

@@ -37,6 +37,12 @@ class Range(BaseModel):
             raise ValueError("a logarithmic range must begin above 0")
         return self
 
+    def examples(self) -> tuple[float | int, ...]:
+        """Return values that a fit must admit: the ends, and one between that is not whole if it need not be."""
+        if self.whole:
+            return int(self.low), int(self.high)
+        return self.low, self.low + (self.high - self.low) / 3**0.5, self.high
+
     def draw(self, random: np.random.Generator) -> float | int:
         """Return a number, with four digits: more would tell values apart that are alike."""
         if self.whole:
@@ -54,6 +60,10 @@ class Choices(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     choices: tuple[float | int, ...] = Field(min_length=1)
+
+    def examples(self) -> tuple[float | int, ...]:
+        """Return values that a fit must admit: all of them."""
+        return self.choices
 
     def draw(self, random: np.random.Generator) -> float | int:
         """Return one of the values."""
@@ -88,9 +98,8 @@ def load_space(file: Path | None = None) -> Space:
     if not space:
         raise TuningRefused(f"{name} names no parameter.")
     for parameter, values in space.items():
-        ends = values.choices if isinstance(values, Choices) else (values.low, values.high)
-        for end in ends:
-            _check(parameter, int(end) if isinstance(values, Range) and values.whole else end, str(name))
+        for value in values.examples():
+            _check(parameter, value, str(name))
     return space
 
 

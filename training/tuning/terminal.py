@@ -41,7 +41,8 @@ def _trials(result: TuningResult) -> Table:
     asked = result.settings
     words = metric_words(MetricSettings.model_validate(asked.metric_settings))
     metrics = dict.fromkeys((*_METRICS, asked.metric))
-    table = Table("trial", box=None, title=f"Trials ({asked.score}, mean over the tests seen)", title_justify="left")
+    title = f"Trials ({asked.score}, mean over the tests seen)"
+    table = Table("trial", box=None, title=title, title_justify="left")
     for column in ("tests", *(words[name] for name in metrics), "each test"):
         table.add_column(column, justify="right", no_wrap=True)
     for trial in _best_first(result):
