@@ -41,7 +41,7 @@ class Range(BaseModel):
         """Return values that a fit must admit: the ends, and one between that is not whole if it need not be."""
         if self.whole:
             return int(self.low), int(self.high)
-        return self.low, self.low + (self.high - self.low) / 3**0.5, self.high
+        return self.low, self.high, self.low + (self.high - self.low) / 3**0.5
 
     def draw(self, random: np.random.Generator) -> float | int:
         """Return a number, with four digits: more would tell values apart that are alike."""
