@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cluster import evaluation_commands, log_commands, model_commands, offline_commands
+from cluster import evaluation_commands, log_commands, model_commands, offline_commands, tuning_commands
 from cluster.reporting import Home, reporting, standing_settings
 from cluster.settings import ClusterSettings, settings_from
 
@@ -98,6 +98,7 @@ def status_command(home: Home = None) -> None:
 app.command("simulate")(offline_commands.simulate_command)
 app.command("ingest")(offline_commands.ingest_command)
 app.command("train")(offline_commands.train_command)
+app.command("tune")(tuning_commands.tune_command)
 app.command("evaluate")(evaluation_commands.evaluate_command)
 app.command("protocols")(evaluation_commands.protocols_command)
 app.add_typer(model_commands.app)

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cluster.offline_commands import History
+from cluster.offline_commands import History, Parameters, warn
 from cluster.reporting import Home, reporting, standing_settings
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def evaluate_command(
     review_cost: Annotated[float, typer.Option(min=0, help="Cost of looking at one payment.")] = 5.0,
     replicates: Annotated[int, typer.Option(min=0, max=10_000, help="Bootstrap samples of customers.")] = 500,
     workers: Annotated[int, typer.Option(min=1, help="Ray Train workers.")] = 2,
+    parameters: Parameters = None,
     live: Annotated[
         bool, typer.Option("--live", help="Send the test through the live service, and judge its answers.")
     ] = False,
@@ -68,6 +69,7 @@ def evaluate_command(
     from training.evaluation.held_out import MINOR_UNITS
     from training.evaluation.terminal import in_terminal
     from training.live_evaluation import evaluate_live
+    from training.parameter_file import parameters_from
     from training.registry import CHAMPION
 
     changed = {
@@ -81,6 +83,10 @@ def evaluate_command(
     with reporting():
         tracking_uri = standing_settings(home).mlflow_uri
         _refuse(clear and not live, "--clear needs --live")
+        _refuse(
+            parameters and (protocol is None or model or live or features == FeatureSet.PUBLISHED),
+            "--parameters are of models that are trained here: give --protocol, and no --model",
+        )
         if live:
             _refuse(features == FeatureSet.PUBLISHED, "--live judges what is served, not published features")
             _refuse(protocol and (since or until), "a protocol has its own days: leave --since and --until out")
@@ -103,16 +109,20 @@ def evaluate_command(
             return
         if protocol is not None and model is None:
             _refuse(since or until, "--since and --until choose the days of a registered version (--model)")
+            chosen, origin = parameters_from(parameters)
             found = evaluate_protocol(
                 history,
                 protocol,
                 tracking_uri=tracking_uri,
                 features=features.value,
                 workers=workers,
+                parameters=chosen.parameters,
+                origin=origin,
                 settings=settings,
                 threshold=threshold,
                 output=output,
             )
+            warn(chosen.overlap(min(fold.test.since for fold in found.result.folds)))
         else:
             _refuse(features == FeatureSet.PUBLISHED, "--features published needs --protocol and no --model")
             _refuse(protocol and (since or until), "a protocol has its own days: leave --since and --until out")

@@ -11,6 +11,9 @@ from cluster.reporting import Home, reporting, standing_settings
 
 History = Annotated[Path, typer.Option(help="History folder: Parquet, partitioned by day.")]
 Out = Annotated[Path, typer.Option(help="History folder to write.")]
+Parameters = Annotated[
+    Path | None, typer.Option(help="Parameter file, as `tune` writes it (best.json); default: the defaults.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a history that is there.")]
 
 
@@ -57,17 +60,47 @@ def ingest_command(
 def train_command(
     history: History,
     workers: Annotated[int, typer.Option(min=1, help="Ray Train workers.")] = 2,
+    parameters: Parameters = None,
     promote: Annotated[bool, typer.Option(help="Make the new version the champion.")] = True,
+    review_cost: Annotated[
+        float, typer.Option(min=0, help="Cost of looking at one payment, for the cheapest thresholds.")
+    ] = 5.0,
+    wrong_block_cost: Annotated[float, typer.Option(min=0, help="Cost of blocking a genuine payment.")] = 50.0,
+    loss_share: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Share of the amount of a missed fraud that is lost.")
+    ] = 1.0,
+    reviews_a_day: Annotated[
+        int | None, typer.Option(min=0, help="Reviews that the reviewers manage a day; default: any number.")
+    ] = None,
     figures: Annotated[
         Path | None, typer.Option(help="JSON file to write version, version of the data and test metrics to.")
     ] = None,
     home: Home = None,
 ) -> None:
     """Train both models on a history, judge them on its last days, and register them as one version."""
+    from training.evaluation.held_out import MINOR_UNITS
+    from training.parameter_file import parameters_from
+    from training.thresholds import Costs
     from training.train import train
 
+    costs = Costs(
+        review_minor=MINOR_UNITS * review_cost,
+        wrong_block_minor=MINOR_UNITS * wrong_block_cost,
+        loss_share=loss_share,
+        reviews_a_day=reviews_a_day,
+    )
     with reporting():
-        report = train(history, tracking_uri=standing_settings(home).mlflow_uri, workers=workers, promote=promote)
+        chosen, origin = parameters_from(parameters)
+        report = train(
+            history,
+            tracking_uri=standing_settings(home).mlflow_uri,
+            workers=workers,
+            promote=promote,
+            parameters=chosen.parameters,
+            origin=origin,
+            costs=costs,
+        )
+        warn(chosen.overlap(report.split.test.since))
         if figures is not None:
             figures.parent.mkdir(parents=True, exist_ok=True)
             figures.write_text(report.to_json(), encoding="utf-8")
@@ -176,3 +209,9 @@ def labels_command(
         Console(stderr=True).print(report)
         if report.failed:
             raise typer.Exit(1)
+
+
+def warn(words: str | None) -> None:
+    """Say something on stderr that the reader of a result must know; None: nothing."""
+    if words is not None:
+        Console(stderr=True).print(words, style="yellow", soft_wrap=True)

@@ -21,6 +21,8 @@ TollgateError
 +-- ScoringFailed          the live service did not score a file; says why (cluster.scoring)
 +-- LabelsNotTaken         the live service did not take the labels of a file; says why (cluster.scoring)
 +-- ReplayRefused          a replay cannot be compared (training.replay)
++-- TuningRefused          a search that would spoil a test or cannot be made (training.tuning)
++-- ParametersRefused      a file of parameters that no fit can use; names the key (training.parameter_file)
 +-- ClusterError           the one-machine launcher cannot go on; says what to do
 """
 

@@ -25,6 +25,11 @@ class Ensemble:
     weights: EnsembleWeights
     calibration: Calibration | None
 
+    def probability(self, lr: Floats, xgb: Floats) -> Floats:
+        """Return the fraud probability (n,) that the probabilities (n,) of the two models become."""
+        combined = self.weights.combine(lr, xgb)
+        return combined if self.calibration is None else self.calibration.apply(combined)
+
 
 def fit_ensemble(labels: Floats, lr: Floats, xgb: Floats) -> Ensemble:
     """Return the weights that rank best, and the curve that makes their mean a probability.

@@ -4,7 +4,7 @@ Both give one result: metrics with intervals, by test and by slice, with curves.
 an HTML page that needs nothing beside it) and into MLflow: to the run that made the version, or to one of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -23,8 +23,8 @@ from training.evaluation.published_baselines import PublishedRows
 from training.evaluation.results import EvaluationResult, Features, Subject
 from training.evaluation.run_log import log_new_run, log_to_run
 from training.evaluation.version_periods import check_not_seen, period_fold, version_periods
-from training.experiment import open_experiment
-from training.fit import FitParameters
+from training.experiment import flat, open_experiment
+from training.fit_parameters import FitParameters
 from training.ingestion.mapping import load_mapping
 from training.local_ray import local_ray
 from training.progress import StepBar, progress_bar
@@ -37,6 +37,7 @@ DEFAULT_FOLDER: Final = Path("results")
 DEFAULT_SETTINGS: Final = MetricSettings()
 DEFAULT_PARAMETERS: Final = FitParameters()
 DEFAULT_THRESHOLDS: Final = Thresholds()
+NO_ORIGIN: Final[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,7 @@ def evaluate_protocol(
     features: Features = "product",
     workers: int = 2,
     parameters: FitParameters = DEFAULT_PARAMETERS,
+    origin: Mapping[str, str] = NO_ORIGIN,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
     settings: MetricSettings = DEFAULT_SETTINGS,
     threshold: float | None = None,
@@ -152,6 +154,7 @@ def evaluate_protocol(
         protocol: a name, or a YAML file.
         features: the product's own and its own training, or the published ones and the baselines of the handbook.
         workers: Ray Train workers.
+        origin: what the run says of where the parameters came from.
         settings: their threshold is not used.
         threshold: at which payments are flagged; None: that of ``thresholds``.
         ray_address: as :func:`evaluate_version`.
@@ -188,7 +191,7 @@ def evaluate_protocol(
     if output.log:
         logged: dict[str, Any] = {"protocol": label, "features": features, "history": history.name}
         if features == "product":
-            logged |= {"workers": workers, **parameters.model_dump()}
+            logged |= {"workers": workers, **flat(parameters.model_dump()), **origin}
         run_id = log_new_run(tracking_uri, label, result, folder, logged)
     return Evaluation(result, folder, run_id)
 

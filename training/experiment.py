@@ -111,6 +111,21 @@ def log_run(
             mlflow.set_tracking_uri(before)
 
 
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested parameters under dotted names, as MLflow wants them.
+
+    >>> flat({"l2": 1.0, "boosting": {"eta": 0.1}})
+    {'l2': 1.0, 'boosting.eta': 0.1}
+    """
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found
+
+
 def sklearn_pipeline(model: LogisticModel, frame: pd.DataFrame) -> Pipeline:
     """Return the scikit-learn pipeline that computes what ``model`` computes, checked on the rows of ``frame``.
 

@@ -10,42 +10,18 @@ import numpy as np
 import ray
 import ray.data
 import ray.train
-from pydantic import BaseModel, ConfigDict, Field
 from ray.train.xgboost import XGBoostTrainer
 from xgboost import collective
 
 from features.definitions import FEATURE_NAMES
-from training.boosting import BoostingParameters, Samples, fit_boosted
+from training.boosting import Samples
 from training.bundle import LR_FILE, XGB_FILE
 from training.checkpoint import keep_progress, kept_progress
 from training.feature_rows import to_labels, to_matrix
-from training.logistic import newton
-from training.models import FEATURE_TRANSFORMS, BoostedModel, Floats, LogisticModel
+from training.fit_parameters import FitParameters
+from training.models import BoostedModel, Floats, LogisticModel
 from training.onnx_trees import OnnxTrees, to_onnx
-from training.steps import learn_places
-
-
-class FitParameters(BaseModel):
-    """What a fit depends on, beside the data and the number of workers.
-
-    Attributes:
-        l2: strength of the ridge of logistic regression, scikit-learn's 1 / C.
-        step_quantiles: parts that the frauds are cut into for the steps of each feature; 1: no steps.
-        step_l2: strength of the ridge on the height of a step in log-odds. 10: a step of a third of a nat, odds
-            times 1.4, is as dear as half a nat of likelihood.
-        fraud_weight: weight of a fraud in both losses. 1, because any other makes the scores something else
-            than probabilities and ranks no better (docs/adr/0004-class-imbalance.md).
-        seed: of the boosted trees, which draw the features that each split may choose from.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    l2: float = Field(1.0, gt=0)
-    step_quantiles: int = Field(10, ge=1, le=100)
-    step_l2: float = Field(10.0, gt=0)
-    fraud_weight: float = Field(1.0, gt=0)
-    boosting: BoostingParameters = BoostingParameters()
-    seed: int = 0
+from training.shard_fit import fit_shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,53 +121,35 @@ def _shards(part: str, rows: ray.data.Dataset, workers: int) -> dict[str, ray.da
 def _fit_on_worker(config: dict[str, Any]) -> None:
     """Fit on this worker's shards; worker 0 reports the models."""
     parameters = FitParameters.model_validate(config["parameters"])
-    clock = _Clock()
-    train, validation = (_samples(part, parameters.fraud_weight) for part in ("train", "validation"))
-    load_s = clock.lap()
-    # One unit of work a worker and no more: the communicator is not thread-safe.
-    transforms = tuple(FEATURE_TRANSFORMS[name] for name in FEATURE_NAMES)
-    places = learn_places(
-        train.matrix, train.labels, quantiles=parameters.step_quantiles, allreduce=_sum_over_workers
-    )
-    logistic = newton(
-        train.matrix,
-        train.labels,
-        transforms,
-        places=places,
-        weights=train.weights,
-        l2=parameters.l2,
-        step_l2=parameters.step_l2,
-        allreduce=_sum_over_workers,
-    )
-    lr_s = clock.lap()
+    began = time.perf_counter()
+    train, validation = (_samples(part, parameters) for part in ("train", "validation"))
+    load_s = time.perf_counter() - began
     progress = kept_progress()
-    boosted = fit_boosted(
+    fitted = fit_shard(
         train,
         validation,
-        FEATURE_NAMES,
-        parameters.boosting,
+        parameters,
         threads=config["threads"],
-        seed=parameters.seed,
+        allreduce=_sum_over_workers,
         progress=progress,
         keep=keep_progress,
     )
     facts = FitFacts(
-        lr_iterations=logistic.iterations,
-        lr_converged=logistic.converged,
-        lr_steps=len(places),
-        xgb_rounds=boosted.rounds,
-        xgb_validation_logloss=boosted.validation_logloss,
+        lr_iterations=fitted.lr_iterations,
+        lr_converged=fitted.lr_converged,
+        lr_steps=fitted.lr_steps,
+        xgb_rounds=fitted.boosted.rounds,
+        xgb_validation_logloss=fitted.boosted.validation_logloss,
         xgb_resumed_rounds=len(progress.losses),
         load_s=load_s,
-        lr_s=lr_s,
-        xgb_s=clock.lap(),
+        lr_s=fitted.lr_s,
+        xgb_s=fitted.xgb_s,
     )
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = None
         if ray.train.get_context().get_world_rank() == 0:
-            model = logistic.model(FEATURE_NAMES, transforms)
-            (Path(folder) / LR_FILE).write_text(model.to_json(), encoding="utf-8")
-            boosted.booster.save_model(Path(folder) / XGB_FILE)
+            (Path(folder) / LR_FILE).write_text(fitted.lr.to_json(), encoding="utf-8")
+            fitted.boosted.booster.save_model(Path(folder) / XGB_FILE)
             checkpoint = ray.train.Checkpoint.from_directory(folder)
         ray.train.report(asdict(facts), checkpoint=checkpoint)
 
@@ -200,7 +158,7 @@ def _sum_over_workers(local: Floats) -> Floats:
     return np.asarray(collective.allreduce(local, collective.Op.SUM))
 
 
-def _samples(part: str, fraud_weight: float) -> Samples:
+def _samples(part: str, parameters: FitParameters) -> Samples:
     """Return this worker's shard of a part as one float64 matrix."""
     shard = ray.train.get_dataset_shard(f"{part}-{ray.train.get_context().get_world_rank()}")
     matrices, labels = [np.empty((0, len(FEATURE_NAMES)))], [np.empty(0)]
@@ -208,15 +166,4 @@ def _samples(part: str, fraud_weight: float) -> Samples:
         matrices.append(to_matrix(table))
         labels.append(to_labels(table))
     all_labels = np.concatenate(labels)
-    weights = None if fraud_weight == 1 else np.where(all_labels == 1, fraud_weight, 1.0)
-    return Samples(np.concatenate(matrices), all_labels, weights)
-
-
-class _Clock:
-    def __init__(self) -> None:
-        self._last = time.perf_counter()
-
-    def lap(self) -> float:
-        """Return the seconds since the last lap."""
-        last, self._last = self._last, time.perf_counter()
-        return self._last - last
+    return Samples(np.concatenate(matrices), all_labels, parameters.weights(all_labels))

@@ -22,9 +22,10 @@ from training.evaluation.own_features import FeatureRows
 from training.evaluation.protocols import Fold
 from training.evaluation.results import Subject
 from training.evaluation.scored_rows import score_rows
-from training.experiment import log_run, open_experiment
+from training.experiment import flat, log_run, open_experiment
 from training.feature_rows import to_matrix
-from training.fit import FitFacts, FitParameters, fit
+from training.fit import FitFacts, fit
+from training.fit_parameters import FitParameters
 from training.fitted_bundle import fitted_bundle
 from training.local_ray import local_ray
 from training.metrics import ScoreMetrics
@@ -37,6 +38,7 @@ from training.thresholds import ChosenThresholds, Costs, choose_thresholds
 
 DEFAULT_PARAMETERS: Final = FitParameters()
 DEFAULT_THRESHOLDS: Final = Thresholds()
+NO_ORIGIN: Final[Mapping[str, str]] = {}
 STEPS: Final = ("split", "features", "fit", "evaluate", "register")
 CARD_REPLICATES: Final = 200
 """Bootstrap samples of the intervals in the model card: enough for two digits."""
@@ -57,6 +59,7 @@ def train(
     validation_days: int | None = None,
     test_days: int | None = None,
     parameters: FitParameters = DEFAULT_PARAMETERS,
+    origin: Mapping[str, str] = NO_ORIGIN,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
     costs: Costs | None = None,
     ray_address: str | None = None,
@@ -74,6 +77,7 @@ def train(
         alias: what names the new version if ``promote``.
         workers: Ray Train workers.
         since, until, validation_days, test_days: bounds of the split (:func:`training.split.split_in_time`).
+        origin: what the run says of where the parameters came from.
         thresholds: of the bundle. Those of least cost on the validation period are reported beside them.
         costs: what outcomes cost; None: the defaults.
         ray_address: a running cluster; None: a private Ray on this machine, gone at the end.
@@ -118,8 +122,13 @@ def train(
             run_id = log_run(
                 tracking_uri,
                 experiment,
-                parameters=_flat(
-                    {"workers": workers, "data_sha256": version_of_data.sha256, **parameters.model_dump()}
+                parameters=flat(
+                    {
+                        "workers": workers,
+                        "data_sha256": version_of_data.sha256,
+                        **parameters.model_dump(),
+                        **origin,
+                    }
                 ),
                 metrics=_logged_metrics(metrics, best_f1, by_cost, fitted.facts),
                 data=_data(history, version_of_data, split, counts),
@@ -226,21 +235,6 @@ def _data(
         "periods": {name: period.model_dump(mode="json") for name, period in split.periods().items()},
         "rows": {part: asdict(count) for part, count in counts.items()},
     }
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested parameters under dotted names, as MLflow wants them.
-
-    >>> _flat({"l2": 1.0, "boosting": {"eta": 0.1}})
-    {'l2': 1.0, 'boosting.eta': 0.1}
-    """
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
 
 
 @dataclass

@@ -18,7 +18,7 @@ from training.evaluation.errors import EvaluationRefused
 from training.evaluation.metrics import MetricSettings
 from training.evaluation.results import EvaluationResult
 from training.experiment import open_experiment
-from training.fit import FitParameters
+from training.fit_parameters import FitParameters
 from training.history_files import read_days
 from training.registry import RegisteredVersion, Registry
 from training.simulate import simulate

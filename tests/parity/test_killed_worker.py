@@ -10,7 +10,8 @@ import pytest
 from tests.parity.test_training import dataset
 from tests.unit.training.bundles import made_up_samples
 from training.boosting import BoostingParameters
-from training.fit import FitParameters, FittedModels, fit
+from training.fit import FittedModels, fit
+from training.fit_parameters import FitParameters
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 

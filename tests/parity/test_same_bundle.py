@@ -9,7 +9,7 @@ import pytest
 
 from training.boosting import BoostingParameters
 from training.bundle import CARD_FILE, MANIFEST_FILE, MODEL_FILES
-from training.fit import FitParameters
+from training.fit_parameters import FitParameters
 from training.simulate import simulate
 from training.train import train
 

@@ -22,7 +22,8 @@ from training.boosting import BoostingParameters, Samples, fit_boosted
 from training.data_version import data_version
 from training.evaluation.scored_rows import score_rows
 from training.feature_rows import in_fixed_order
-from training.fit import FitParameters, FittedModels, fit
+from training.fit import FittedModels, fit
+from training.fit_parameters import FitParameters
 from training.history_files import read_days, split_by_day, writing_history
 from training.logistic import newton
 from training.metrics import score_metrics

@@ -6,7 +6,8 @@ from features.definitions import FEATURE_NAMES, fingerprint
 from training.bundle import Bundle, Manifest, Thresholds
 from training.evaluation.own_features import FeatureRows
 from training.evaluation.protocols import Fold
-from training.fit import FitParameters, fit
+from training.fit import fit
+from training.fit_parameters import FitParameters
 from training.fitted_bundle import fitted_bundle
 
 

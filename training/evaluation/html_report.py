@@ -9,6 +9,11 @@ from training.evaluation.results import EvaluationResult
 from training.evaluation.terminal import SCORE_WORDS, interval_words, metric_words, published_sizes, shown
 
 TEMPLATE: Final = "report.html.j2"
+_SLICED: Final = (
+    *("roc_auc", "average_precision", "card_precision", "recall_at_fpr"),
+    *("precision", "recall", "brier", "calibration_error"),
+)
+"""Metrics that are shown of each slice."""
 
 
 def html_report(result: EvaluationResult) -> str:
@@ -26,6 +31,7 @@ def html_report(result: EvaluationResult) -> str:
         subject=result.subject,
         settings=result.settings,
         metric_words=metric_words(result.settings),
+        sliced=_SLICED,
         score_words=SCORE_WORDS,
         plots=plots(result),
         published_sizes=published_sizes(result) if result.published else "",

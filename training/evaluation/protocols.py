@@ -55,7 +55,8 @@ class Protocol(BaseModel):
 
     Attributes:
         title, source: what it is, and where it was published.
-        test_since: the first day of each test period; empty: ``folds`` consecutive ones at the end of a history.
+        test_since: the first day of each test period; empty: ``folds`` consecutive ones at the end of a history,
+            less the last ``leave_out`` of them.
         test_days, gap_days: length of a test period, and of the gap before it in which labels become known.
         train_days: days of training before the gap; None: all, after the warm-up of the windows.
         validation: where the days lie on which rounds and the like are chosen: ``before`` those of training, or
@@ -65,6 +66,8 @@ class Protocol(BaseModel):
             ``known_days`` before the gap, or by one that has become known since (on day d, those of day d - 8 and
             before; handbook, chapter 3). Their cards are blocked by then, so no model is needed for them.
         known_days: see ``remove_known``; the training week of the handbook.
+        held_back: its tests are what is reported, and nothing may be chosen on them or on later days
+            (:mod:`training.tuning.allowed_folds`).
         published: what others measured with it.
     """
 
@@ -74,6 +77,7 @@ class Protocol(BaseModel):
     source: str = Field("", max_length=500)
     test_since: tuple[date, ...] = ()
     folds: _Days = 1
+    leave_out: int = Field(0, ge=0, le=365)
     test_days: _Days = 7
     gap_days: int = Field(LABEL_DELAY_DAYS, ge=LABEL_DELAY_DAYS, le=365)
     train_days: _Days | None = 7
@@ -81,6 +85,7 @@ class Protocol(BaseModel):
     validation_days: _Days = 7
     remove_known: bool = True
     known_days: _Days = 7
+    held_back: bool = False
     published: Published | None = None
 
     @model_validator(mode="after")
@@ -163,11 +168,19 @@ def folds_of(protocol: Protocol, days: DayCounts) -> tuple[Fold, ...]:
     Raises:
         EvaluationRefused: a period reaches outside the history, or holds too few frauds or other payments.
     """
-    folds = tuple(_fold(protocol, days, since) for since in _test_starts(protocol, days))
+    folds = tuple(_fold(protocol, days, since) for since in test_starts(protocol, days))
     for fold in folds:
         for part in ("train", "validation", "test"):
             check_part(days, getattr(fold, part), f"the {part} period of test {fold.name}")
     return folds
+
+
+def test_starts(protocol: Protocol, days: DayCounts) -> list[datetime]:
+    """Return when each test of a protocol on a history begins, in order of time; not all need be within it."""
+    if protocol.test_since:
+        return [_midnight(day) for day in sorted(protocol.test_since)]
+    end = len(days.rows) - protocol.leave_out * protocol.test_days
+    return [_midnight(days.first, end - protocol.test_days * back) for back in range(protocol.folds, 0, -1)]
 
 
 def check_part(days: DayCounts, period: Period, words: str) -> None:
@@ -189,13 +202,6 @@ def check_part(days: DayCounts, period: Period, words: str) -> None:
             f"{_capital(asked)} has {part.frauds:,} frauds among {part.labelled:,} labelled payments"
             f" ({part.unlabelled:,} have no label); {MIN_FRAUDS} of each class are needed."
         )
-
-
-def _test_starts(protocol: Protocol, days: DayCounts) -> list[datetime]:
-    if protocol.test_since:
-        return [_midnight(day) for day in sorted(protocol.test_since)]
-    end = len(days.rows)
-    return [_midnight(days.first, end - protocol.test_days * back) for back in range(protocol.folds, 0, -1)]
 
 
 def _fold(protocol: Protocol, days: DayCounts, test_since: datetime) -> Fold:

@@ -12,7 +12,7 @@ from training.evaluation.metrics import Evaluated, MetricSettings
 from training.evaluation.results import EvaluationResult, FoldResult
 
 SCORE_WORDS: Final = {"lr": "logistic regression", "xgb": "XGBoost", "ensemble": "ensemble"}
-_SLICED: Final = ("roc_auc", "average_precision", "precision", "recall")
+_SLICED: Final = ("roc_auc", "average_precision", "card_precision", "precision", "recall", "calibration_error")
 
 
 def metric_words(settings: MetricSettings) -> dict[str, str]:

@@ -27,6 +27,8 @@ def test_the_terminal_shows_metrics_with_intervals_folds_and_slices() -> None:
     for words in ("CP@10", "mean of 2 tests", "2016-07-25", "takeover", "left out as known", "XGBoost"):
         assert words in text
     assert "published figures" not in text
+    for words in ("CP@10", "ECE"):
+        assert text.count(words) == 2, "among the metrics, and of the slices"
 
 
 def test_the_terminal_shows_published_figures_beside_those_found() -> None:
@@ -41,7 +43,14 @@ def test_the_page_needs_nothing_beside_it_and_escapes_what_it_shows() -> None:
     assert "Made &lt;up&gt; &amp; judged" in page
     assert not re.search(r'(src|href)="(?!data:image/svg\+xml;base64,)', page)
     assert page.count("<figure>") == 7
-    for words in ("Beside the published figures", "Each test", "takeover", "tollgate evaluate"):
+    for words in (
+        "<th>CP@10</th>",
+        "<th>ECE</th>",
+        "Beside the published figures",
+        "Each test",
+        "takeover",
+        "tollgate evaluate",
+    ):
         assert words in page
 
 
