@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -142,6 +143,7 @@ class Ingress:
         return _response(await answer(body, request.scope["query_string"]))
 
     def _fastapi(self) -> FastAPI:
+        register_url_convertor("text", _AnyText())
         api = FastAPI(
             title="Tollgate",
             version=version("tollgate"),
@@ -197,7 +199,7 @@ class Ingress:
             return await self._respond(request, self._labels.answer, self._scoring.settings.max_body_bytes)
 
         @api.get(
-            "/decisions/{transaction_id}",
+            "/decisions/{transaction_id:text}",
             summary="The decision on a transaction, with all that it came from",
             description="Looks through the last 31 days; `day`, of the decision in UTC, looks at that day alone.",
             responses={
@@ -238,6 +240,12 @@ class Ingress:
             return JSONResponse(await self._router.model.remote())
 
         return api
+
+
+class _AnyText(StringConvertor):
+    """A parameter of a path that may hold slashes and line ends."""
+
+    regex = "(?s:.*)"
 
 
 class _Stream(Response):

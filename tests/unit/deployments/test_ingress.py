@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -11,6 +12,7 @@ from fastapi import FastAPI
 from ray.exceptions import ActorDiedError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from deployments.decision import Earlier
 from deployments.ingress import Ingress
 from deployments.responses import EXAMPLE_REQUEST, EXAMPLE_RESPONSE, Prediction
 from features.transaction import Transaction
@@ -246,3 +248,44 @@ async def test_the_examples_of_the_document_are_true(http: httpx.AsyncClient) ->
     Prediction.model_validate(EXAMPLE_RESPONSE)
     answer = (await http.post("/predict", json=EXAMPLE_REQUEST)).json()
     assert answer.keys() == EXAMPLE_RESPONSE.keys()
+
+
+@pytest.mark.parametrize("name", ["t1", "a/b", "é\n", "a?b=c", "%2F", "../x"])
+async def test_a_decision_is_asked_for_by_any_id(name: str) -> None:
+    log = LogHandle(known={name: {"decision": "BLOCK"}})
+    async with client(Ingress(RouterHandle(), FeaturesHandle(), log).__serve_build_asgi_app__()) as http:
+        answer = await http.get(f"/decisions/{quote(name, safe='')}", params={"day": "2026-11-22"})
+        unknown = await http.get("/decisions/unknown")
+    assert (answer.status_code, answer.json()) == (200, {"decision": "BLOCK"})
+    assert log.asked == [(name, "2026-11-22"), ("unknown", None)]
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "not_found")
+
+
+async def test_an_id_of_more_than_64_characters_is_no_id(http: httpx.AsyncClient) -> None:
+    answer = await http.get(f"/decisions/{'x' * 65}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid_request")
+    assert answer.json()["error"]["details"][0]["field"] == "path.transaction_id"
+
+
+async def test_a_conflict_is_a_409_that_names_the_fields() -> None:
+    graph = Graph(conflicts={"t1": ("amount", "lat")})
+    ingress = Ingress(RouterHandle(graph), FeaturesHandle(), LogHandle())
+    async with client(ingress.in_front_of(ingress.__serve_build_asgi_app__())) as http:
+        answer = await http.post("/predict", json=GOOD | {"transaction_id": "t1"})
+    assert answer.status_code == 409
+    error = answer.json()["error"]
+    assert error["code"] == "transaction_conflict"
+    assert [detail["field"] for detail in error["details"]] == ["amount", "lat"]
+
+
+async def test_a_retry_says_that_it_is_one_and_by_what_it_was_decided() -> None:
+    graph = Graph(earlier={"t1": Earlier("3", ("lr",))})
+    ingress = Ingress(RouterHandle(graph), FeaturesHandle(), LogHandle())
+    async with client(ingress.in_front_of(ingress.__serve_build_asgi_app__())) as http:
+        answers = [
+            (await http.post("/predict", json=GOOD | {"transaction_id": name})).json() for name in ("t1", "t2")
+        ]
+    assert [(a["duplicate"], a["model_version"], a["degraded"]) for a in answers] == [
+        (True, "3", ["lr"]),
+        (False, "7", ["xgb"]),
+    ]
