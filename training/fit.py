@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 import ray
-import ray.data
 import ray.train
 from pydantic import BaseModel, ConfigDict, Field
 from ray.train.xgboost import XGBoostTrainer
 from xgboost import collective
 
 from features.definitions import FEATURE_NAMES
-from training.boosting import BoostingParameters, Samples, fit_boosted
+from training.boosting import BoostingParameters, fit_boosted
 from training.bundle import LR_FILE, XGB_FILE
 from training.checkpoint import keep_progress, kept_progress
-from training.feature_rows import to_labels, to_matrix
+from training.feature_files import FeatureTable
+from training.feature_rows import FiledSamples
 from training.logistic import newton
 from training.models import FEATURE_TRANSFORMS, BoostedModel, Floats, LogisticModel
 from training.onnx_trees import OnnxTrees, to_onnx
@@ -58,7 +58,7 @@ class FitFacts:
         xgb_rounds: trees kept; xgb_validation_logloss: the loss there.
         xgb_resumed_rounds: rounds taken over from a checkpoint, because a worker had died; 0: none did, or before
             the first checkpoint.
-        load_s, lr_s, xgb_s: seconds that worker 0 spent on reading its shard and on each model.
+        lr_s, xgb_s: seconds that worker 0 spent on each model.
     """
 
     lr_iterations: int
@@ -67,7 +67,6 @@ class FitFacts:
     xgb_rounds: int
     xgb_validation_logloss: float
     xgb_resumed_rounds: int
-    load_s: float
     lr_s: float
     xgb_s: float
 
@@ -82,8 +81,8 @@ class FittedModels:
 
 
 def fit(
-    train: ray.data.Dataset,
-    validation: ray.data.Dataset,
+    train: FeatureTable,
+    validation: FeatureTable,
     *,
     workers: int,
     parameters: FitParameters,
@@ -91,8 +90,9 @@ def fit(
 ) -> FittedModels:
     """Return both models fitted on ``workers`` Ray Train workers. Ray must be running.
 
-    The shards are the same for the same data, in the same order of blocks, and number of workers. Up to
-    ``workers - 1`` rows are left out, so that the shards are equal.
+    The shards are the same for the same rows, in the same order, and number of workers. Up to ``workers - 1`` rows
+    are left out, so that the shards are equal. A worker reads its shard block by block, from files that it must
+    reach, and holds of it the bins of its trees alone.
 
     When a worker dies, all of them start again, once. Logistic regression is then fitted anew; the boosted trees
     go on from the last checkpoint. What comes out is the same, bit for bit.
@@ -109,6 +109,8 @@ def fit(
             _fit_on_worker,
             train_loop_config={
                 "parameters": parameters.model_dump(),
+                "train": train,
+                "validation": validation,
                 "threads": max(1, cores // workers),
             },
             scaling_config=ray.train.ScalingConfig(
@@ -120,10 +122,6 @@ def fit(
                 checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),
                 failure_config=ray.train.FailureConfig(max_failures=1),
             ),
-            # Split here rather than by Ray Train, whose shards depend on which worker asks first, and whose
-            # splitting needs an actor a dataset and a CPU beside those of the workers.
-            dataset_config=ray.train.DataConfig(datasets_to_split=[]),
-            datasets={**_shards("train", train, workers), **_shards("validation", validation, workers)},
         )
         result = trainer.fit()
         if result.checkpoint is None or result.metrics is None:
@@ -136,29 +134,24 @@ def fit(
         return FittedModels(lr, xgb, FitFacts(**result.metrics))
 
 
-def _shards(part: str, rows: ray.data.Dataset, workers: int) -> dict[str, ray.data.Dataset]:
-    """Return one dataset a worker, of equal length: consecutive rows, in the order of the blocks."""
-    shards = rows.materialize().split(workers, equal=True)
-    return {f"{part}-{rank}": shard for rank, shard in enumerate(shards)}
-
-
 def _fit_on_worker(config: dict[str, Any]) -> None:
     """Fit on this worker's shards; worker 0 reports the models."""
     parameters = FitParameters.model_validate(config["parameters"])
     clock = _Clock()
-    train, validation = (_samples(part, parameters.fraud_weight) for part in ("train", "validation"))
-    load_s = clock.lap()
+    context = ray.train.get_context()
+    train, validation = (
+        FiledSamples(
+            config[part].shard(context.get_world_rank(), context.get_world_size()), parameters.fraud_weight
+        )
+        for part in ("train", "validation")
+    )
     # One unit of work a worker and no more: the communicator is not thread-safe.
     transforms = tuple(FEATURE_TRANSFORMS[name] for name in FEATURE_NAMES)
-    places = learn_places(
-        train.matrix, train.labels, quantiles=parameters.step_quantiles, allreduce=_sum_over_workers
-    )
+    places = learn_places(train, quantiles=parameters.step_quantiles, allreduce=_sum_over_workers)
     logistic = newton(
-        train.matrix,
-        train.labels,
+        train,
         transforms,
         places=places,
-        weights=train.weights,
         l2=parameters.l2,
         step_l2=parameters.step_l2,
         allreduce=_sum_over_workers,
@@ -182,13 +175,12 @@ def _fit_on_worker(config: dict[str, Any]) -> None:
         xgb_rounds=boosted.rounds,
         xgb_validation_logloss=boosted.validation_logloss,
         xgb_resumed_rounds=len(progress.losses),
-        load_s=load_s,
         lr_s=lr_s,
         xgb_s=clock.lap(),
     )
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = None
-        if ray.train.get_context().get_world_rank() == 0:
+        if context.get_world_rank() == 0:
             model = logistic.model(FEATURE_NAMES, transforms)
             (Path(folder) / LR_FILE).write_text(model.to_json(), encoding="utf-8")
             boosted.booster.save_model(Path(folder) / XGB_FILE)
@@ -198,18 +190,6 @@ def _fit_on_worker(config: dict[str, Any]) -> None:
 
 def _sum_over_workers(local: Floats) -> Floats:
     return np.asarray(collective.allreduce(local, collective.Op.SUM))
-
-
-def _samples(part: str, fraud_weight: float) -> Samples:
-    """Return this worker's shard of a part as one float64 matrix."""
-    shard = ray.train.get_dataset_shard(f"{part}-{ray.train.get_context().get_world_rank()}")
-    matrices, labels = [np.empty((0, len(FEATURE_NAMES)))], [np.empty(0)]
-    for table in shard.iter_batches(batch_size=None, batch_format="pyarrow"):
-        matrices.append(to_matrix(table))
-        labels.append(to_labels(table))
-    all_labels = np.concatenate(labels)
-    weights = None if fraud_weight == 1 else np.where(all_labels == 1, fraud_weight, 1.0)
-    return Samples(np.concatenate(matrices), all_labels, weights)
 
 
 class _Clock:

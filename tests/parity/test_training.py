@@ -18,7 +18,7 @@ from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 from features.definitions import FEATURE_NAMES, fingerprint
 from features.errors import InvalidHistory, RegistryUnavailable
 from tests.unit.training.bundles import TRANSFORMS, made_up_samples
-from training.boosting import BoostingParameters, Samples, fit_boosted
+from training.boosting import BoostingParameters, fit_boosted
 from training.data_version import data_version
 from training.evaluation.scored_rows import score_rows
 from training.feature_rows import in_fixed_order
@@ -65,8 +65,8 @@ def on_two_workers(local_ray: None) -> FittedModels:
 
 def test_logistic_regression_on_two_workers_equals_one_process(on_two_workers: FittedModels) -> None:
     samples = made_up_samples(ROWS)
-    places = learn_places(samples.matrix, samples.labels, quantiles=PARAMETERS.step_quantiles)
-    alone = newton(samples.matrix, samples.labels, TRANSFORMS, places=places)
+    places = learn_places(samples, quantiles=PARAMETERS.step_quantiles)
+    alone = newton(samples, TRANSFORMS, places=places)
     model = alone.model(FEATURE_NAMES, TRANSFORMS)
     assert on_two_workers.facts.lr_converged
     assert on_two_workers.facts.lr_steps == len(places) > 100

@@ -7,8 +7,9 @@ from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 
 from features.definitions import FEATURE_NAMES
 from tests.unit.training.bundles import made_up_samples
-from training.boosting import NOT_BEGUN, BoostedFit, BoostingParameters, BoostingProgress, Samples, fit_boosted
+from training.boosting import NOT_BEGUN, BoostedFit, BoostingParameters, BoostingProgress, fit_boosted
 from training.models import BoostedModel
+from training.samples import Samples
 
 
 def fitted(parameters: BoostingParameters) -> BoostedFit:

@@ -1,0 +1,153 @@
+"""One size: simulate, ingest and train as a user would, in a process of its own that is watched."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from training.growth.process_memory import PeakMemory, Steps
+
+LAST: Final = "stop"
+"""The step after the last one: Ray stops."""
+
+
+class Step(BaseModel):
+    """What one step took: seconds, and the most memory of all processes in MiB."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seconds: float
+    peak_mib: float
+
+
+class Growth(BaseModel):
+    """What one size took.
+
+    Attributes:
+        transactions: of the history.
+        steps: name to time and memory, in order.
+        seconds: from the beginning of ingestion to the registered version; simulating is no part of it.
+        peak_mib: the most memory of all processes at any time, simulating included.
+        files_mib: the most that temporary files took.
+        lr_iterations, lr_steps, xgb_rounds: of the fit, on which its time depends.
+        average_precision: of the ensemble on the test period: that the models are worth the time.
+        load_average: of the machine over the last 15 minutes at the end; above its cores, others had their share.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    transactions: int
+    steps: dict[str, Step]
+    seconds: float
+    peak_mib: float
+    files_mib: float
+    lr_iterations: int
+    lr_steps: int
+    xgb_rounds: int
+    average_precision: float
+    load_average: float
+
+
+class MeasuredRunFailed(Exception):
+    """The process that was measured ended with an error, which it has printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Where a run works.
+
+    Attributes:
+        source: a folder to ingest, which stays; None: simulate one.
+        mapping: for the ingestion.
+    """
+
+    folder: Path
+    transactions: int
+    source: Path | None
+    mapping: str
+
+
+def measure(home: Path, transactions: int, source: Path | None = None, mapping: str = "tollgate") -> Growth:
+    """Return what one size took; its files are gone afterwards.
+
+    Args:
+        home: folder for history, registry and temporary files, in a folder of their own.
+        transactions: to simulate.
+        source: a table to ingest instead; mapping: for it.
+
+    Raises:
+        MeasuredRunFailed: a step failed.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="growth-", dir=home))
+    try:
+        return _measured(_Run(folder, transactions, source, mapping))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _measured(run: _Run) -> Growth:
+    temporary = run.folder / "tmp"
+    temporary.mkdir()
+    steps = Steps(run.folder / "steps")
+    # Spawned and not forked: it begins as small as the command that it stands for.
+    process = multiprocessing.get_context("spawn").Process(target=_work, args=(run, temporary))
+    process.start()
+    assert process.pid is not None
+    with PeakMemory(process.pid, steps.current, temporary) as memory:
+        process.join()
+    if process.exitcode:
+        raise MeasuredRunFailed(
+            f"The run of {run.transactions:,} transactions ended with code {process.exitcode}."
+        )
+    facts = json.loads((run.folder / "facts.json").read_text("utf-8"))
+    begun = steps.begun()
+    seconds = {name: after - when for (name, when), (_, after) in zip(begun, begun[1:], strict=False)}
+    return Growth(
+        steps={name: Step(seconds=seconds[name], peak_mib=memory.peaks_mib.get(name, 0.0)) for name in seconds},
+        seconds=sum(value for name, value in seconds.items() if name != "simulate"),
+        peak_mib=max(memory.peaks_mib.values()),
+        files_mib=memory.largest_files_mib,
+        load_average=os.getloadavg()[2],
+        **facts,
+    )
+
+
+def _work(run: _Run, temporary: Path) -> None:
+    """Simulate, ingest and train; runs in the process that is watched."""
+    # Sockets of Ray lie in its folder, and the path of a socket must be short.
+    os.environ.setdefault("RAY_TMPDIR", tempfile.gettempdir())
+    os.environ["TMPDIR"] = str(temporary)
+    from training.ingest import ingest
+    from training.ingestion.mapping import load_mapping
+    from training.simulate import simulate
+    from training.train import train
+
+    steps = Steps(run.folder / "steps")
+    source = run.source
+    if source is None:
+        steps.enter("simulate")
+        source = run.folder / "simulated"
+        simulate(source, transactions=run.transactions, show_progress=False)
+    steps.enter("ingest")
+    ingested = ingest(source, run.folder / "history", load_mapping(run.mapping), show_progress=False)
+    report = train(
+        run.folder / "history",
+        tracking_uri=f"sqlite:///{run.folder}/mlflow.db",
+        show_progress=False,
+        entering=steps.enter,
+    )
+    steps.enter(LAST)
+    facts = {
+        "transactions": ingested.rows_written,
+        "lr_iterations": report.facts.lr_iterations,
+        "lr_steps": report.facts.lr_steps,
+        "xgb_rounds": report.facts.xgb_rounds,
+        "average_precision": report.metrics["ensemble"].average_precision,
+    }
+    (run.folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
