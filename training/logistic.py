@@ -21,7 +21,7 @@ from training.samples import SampleBlocks
 from training.steps import NO_PLACES, AllReduce, StepPlaces, Steps
 
 CACHED_ROWS: Final = 2_048
-"""Rows that are standardised and multiplied at once, few enough for a core's cache: 1.7 times as fast as 16,384."""
+"""Rows that are standardised and multiplied at once: few enough for the cache, 1.7 times as fast as 16,384."""
 SAMPLED: Final = 8
 """Of so many rows one is in the sample on which the first iterations are made."""
 SAMPLE_FROM_ROWS: Final = 100_000
@@ -79,7 +79,8 @@ def newton(
     """Return the penalised maximum-likelihood fit on the rows of all workers together.
 
     Newton's method with step halving: the objective is convex, so a step that raises it was too long. Where there
-    are many rows, the first iterations are made on a sample of them, and a few on all rows end at the same optimum.
+    are many rows, the first iterations are made on a sample of them, and a few on all of them end at the same
+    optimum.
 
     Args:
         samples: this worker's rows, (n, d); left as they are. They are read once or twice an iteration.

@@ -1,7 +1,7 @@
 """Rows on their way between tasks: each writer leaves a file with one record batch for each reader.
 
-A reader takes its batch of every file, and neither of the two ever holds more than its own rows. The files lie in a
-folder that all tasks can reach, compressed (LZ4), because counts and codes are mostly zeros.
+A reader takes its batch of every file, and neither of the two ever holds more than its own rows. The files lie in
+a folder that all tasks can reach, compressed (LZ4), because counts and codes are mostly zeros.
 """
 
 from collections.abc import Iterator, Sequence

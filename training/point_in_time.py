@@ -26,6 +26,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 import pyarrow.dataset as ds  # type: ignore[import-untyped]
 import ray
+from ray.exceptions import RayTaskError
 
 from features.definitions import AGGREGATE_COLUMNS, FEATURE_NAMES
 from features.entity_events import REACH_MS
@@ -98,8 +99,8 @@ def point_in_time(
 ) -> FeatureTable:
     """Return ``columns`` and ``FEATURE_NAMES`` (float64) of the transactions in ``[since, until)``, computed.
 
-    All earlier history counts, whatever ``since`` is. The rows come in the same order in every run: by partition of
-    the customers, then by event time. Ray must be running.
+    All earlier history counts, whatever ``since`` is. The rows come in the same order in every run: by partition
+    of the customers, then by event time. Ray must be running.
 
     Args:
         history: a history folder (:mod:`training.history_files`) that every node can read.
@@ -133,16 +134,21 @@ def _run(task: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list
     """Return what a task returns for each of its arguments, in their order.
 
     Raises:
-        OSError: a task could not write, with its number, whatever Ray wraps it into.
+        OSError: a task could not write, as the disk is full; Ray wraps such errors into one of its own.
     """
     remote = ray.remote(task)
     pending = [remote.remote(*one) for one in arguments]
     try:
         return list(ray.get(pending))
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
+    except RayTaskError as error:
+        if isinstance(error.cause, OSError) and error.cause.errno == errno.ENOSPC:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
         raise
+    finally:
+        # After an error, too: nobody writes into the folder any more when it is removed.
+        for one in pending:
+            ray.cancel(one)
+        ray.wait(pending, num_returns=len(pending))
 
 
 def _files(
@@ -209,7 +215,8 @@ def _partition(rows: pa.Table, column: str, count: int) -> Partitions:
     hashes = pd.util.hash_array(words, categorize=False) % np.uint64(count)
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     position = rows.column(_POSITION).to_numpy()
-    return np.where(codes < 0, position % count, hashes[codes].astype(np.int64)).astype(np.int16)
+    partition: Partitions = np.where(codes < 0, position % count, hashes[codes].astype(np.int64)).astype(np.int16)
+    return partition
 
 
 def _aggregate(plan: _Plan, side: _Side, number: int, groups: int) -> None:

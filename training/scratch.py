@@ -14,6 +14,7 @@ from features.errors import OutOfSpace
 
 PREFIX: Final = "tollgate-features-"
 _LOCK: Final = "in-use"
+_ADVICE: Final = "Free some space, or set TMPDIR to a folder on a larger disk."
 
 
 @contextmanager
@@ -42,8 +43,7 @@ def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
         if error.errno != errno.ENOSPC:
             raise
         raise OutOfSpace(
-            f"A disk is full: {error}. Features lie in {where} until a run ends. Free some space, or set TMPDIR to a"
-            " folder on a larger disk."
+            f"A disk is full: {error}. Features lie in {where} until a run ends. {_ADVICE}"
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -58,8 +58,8 @@ def check_space(folder: Path, needed_bytes: int) -> None:
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < needed_bytes:
         raise OutOfSpace(
-            f"{folder.parent} has {free_bytes / 1e9:.1f} GB of free space, and the features of this run need about"
-            f" {needed_bytes / 1e9:.1f} GB there until it ends. Free some, or set TMPDIR to a folder on a larger disk."
+            f"{folder.parent} has {free_bytes / 1e9:.1f} GB of free space, and the features of this run need up to"
+            f" {needed_bytes / 1e9:.1f} GB there until it ends. {_ADVICE}"
         )
 
 

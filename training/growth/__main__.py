@@ -3,9 +3,9 @@
     python -m training.growth --home /data --sizes 1,2,5,10,20
     python -m training.growth --home /data --source transactions.parquet --mapping handbook
 
-Each size is simulated, ingested and trained on. What was measured stays in the results folder, a JSON file a size,
-and a size whose file is there is not measured again: a run that was stopped goes on where it was. Left beside them:
-``growth.json`` with all sizes, and ``growth.png``.
+Each size is simulated, ingested and trained on. What was measured stays in the results folder, a JSON file a
+size, and a size whose file is there is not measured again: a run that was stopped goes on where it was. Beside
+them: ``growth.json`` with all sizes, and ``growth.png``.
 """
 
 import json
@@ -36,7 +36,7 @@ def main(
     home.mkdir(parents=True, exist_ok=True)
     results.mkdir(parents=True, exist_ok=True)
     if source is not None:
-        found = [measure(home, 0, source, mapping)]
+        found = [measure(home, 0, source, mapping, entering=console.print)]
         (results / "source.json").write_text(found[0].model_dump_json(indent=1), encoding="utf-8")
     else:
         found = [_once(home, results, _rows(size), console) for size in sizes.split(",")]
@@ -60,10 +60,9 @@ def _once(home: Path, results: Path, transactions: int, console: Console) -> Gro
     path = results / f"{transactions}.json"
     if path.exists():
         return Growth.model_validate_json(path.read_text("utf-8"))
-    with console.status(f"{transactions:,} transactions: simulate, ingest, train"):
-        found = measure(home, transactions)
+    found = measure(home, transactions, entering=lambda step: console.print(f"{transactions:,}: {step}"))
     path.write_text(found.model_dump_json(indent=1), encoding="utf-8")
-    console.print(f"{transactions:,} transactions: {found.seconds:.0f} s, {found.peak_mib:,.0f} MiB")
+    console.print(f"{transactions:,}: {found.seconds:.0f} s, {found.peak_mib:,.0f} MiB")
     return found
 
 

@@ -5,7 +5,9 @@ import multiprocessing
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -73,25 +75,33 @@ class _Run:
     mapping: str
 
 
-def measure(home: Path, transactions: int, source: Path | None = None, mapping: str = "tollgate") -> Growth:
+def measure(
+    home: Path,
+    transactions: int,
+    source: Path | None = None,
+    mapping: str = "tollgate",
+    *,
+    entering: Callable[[str], None] = lambda _: None,
+) -> Growth:
     """Return what one size took; its files are gone afterwards.
 
     Args:
         home: folder for history, registry and temporary files, in a folder of their own.
         transactions: to simulate.
         source: a table to ingest instead; mapping: for it.
+        entering: called with the name of each step once it has begun.
 
     Raises:
         MeasuredRunFailed: a step failed.
     """
     folder = Path(tempfile.mkdtemp(prefix="growth-", dir=home))
     try:
-        return _measured(_Run(folder, transactions, source, mapping))
+        return _measured(_Run(folder, transactions, source, mapping), entering)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _measured(run: _Run) -> Growth:
+def _measured(run: _Run, entering: Callable[[str], None]) -> Growth:
     temporary = run.folder / "tmp"
     temporary.mkdir()
     steps = Steps(run.folder / "steps")
@@ -99,7 +109,7 @@ def _measured(run: _Run) -> Growth:
     process = multiprocessing.get_context("spawn").Process(target=_work, args=(run, temporary))
     process.start()
     assert process.pid is not None
-    with PeakMemory(process.pid, steps.current, temporary) as memory:
+    with PeakMemory(process.pid, steps.current, temporary, entering) as memory:
         process.join()
     if process.exitcode:
         raise MeasuredRunFailed(
@@ -107,7 +117,7 @@ def _measured(run: _Run) -> Growth:
         )
     facts = json.loads((run.folder / "facts.json").read_text("utf-8"))
     begun = steps.begun()
-    seconds = {name: after - when for (name, when), (_, after) in zip(begun, begun[1:], strict=False)}
+    seconds = {name: after - when for (name, when), (_, after) in pairwise(begun)}
     return Growth(
         steps={name: Step(seconds=seconds[name], peak_mib=memory.peaks_mib.get(name, 0.0)) for name in seconds},
         seconds=sum(value for name, value in seconds.items() if name != "simulate"),

@@ -1,7 +1,8 @@
 """The memory of a process and of all that it started, watched from outside.
 
-The figure is PSS (proportional set size): a page that several processes share, such as the object store of Ray or
-the code of a library, counts once in the sum of them all. Files that are merely in the system's cache do not count.
+The figure is PSS (proportional set size): a page that several processes share, such as the object store of Ray
+or the code of a library, counts once in the sum of them all. Files that are merely in the system's cache do not
+count.
 """
 
 import threading
@@ -24,12 +25,16 @@ class PeakMemory:
         pid: the root of the tree.
         step: returns the name of the step that the process is in.
         folder: of its temporary files.
+        entering: called with the name of each step, when it is seen first.
     """
 
-    def __init__(self, pid: int, step: Callable[[], str], folder: Path) -> None:
+    def __init__(
+        self, pid: int, step: Callable[[], str], folder: Path, entering: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._root = psutil.Process(pid)
         self._step = step
         self._folder = folder
+        self._entering = entering
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self._peaks: dict[str, float] = {}
@@ -56,6 +61,8 @@ class PeakMemory:
     def _watch(self) -> None:
         while not self._ended.wait(EVERY_S):
             used, step = tree_mib(self._root), self._step()
+            if step not in self._peaks:
+                self._entering(step)
             self._peaks[step] = max(self._peaks.get(step, 0.0), used)
             self.largest_files_mib = max(self.largest_files_mib, files_mib(self._folder))
 
@@ -89,7 +96,7 @@ def _pss_kib(pid: int) -> int:
 
 
 class Steps:
-    """The step that another process is in, through a file in which each has a line: its name, and when it began."""
+    """The step that another process is in, through a file with a line for each: its name, and when it began."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -128,6 +128,27 @@ def test_blocks_of_rows_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(blocked.coefficients, whole.coefficients, atol=1e-9)
 
 
+def test_a_start_on_a_sample_ends_at_the_same_optimum(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = made_up_samples(3000)
+    places = learn_places(samples, quantiles=5)
+    on_all = newton(samples, TRANSFORMS, places=places)
+    monkeypatch.setattr("training.logistic.SAMPLE_FROM_ROWS", 3000)
+    monkeypatch.setattr("training.logistic.SAMPLED", 2)
+    sampled = newton(samples, TRANSFORMS, places=places)
+    assert sampled.converged
+    assert sampled.iterations < on_all.iterations
+    np.testing.assert_allclose(sampled.coefficients, on_all.coefficients, atol=1e-9)
+    assert sampled.intercept == pytest.approx(on_all.intercept, abs=1e-9)
+
+
+def test_a_sample_without_a_fraud_is_a_start_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = made_up_samples(800)
+    samples.labels[::8] = 0.0
+    on_all = newton(samples, TRANSFORMS)
+    monkeypatch.setattr("training.logistic.SAMPLE_FROM_ROWS", 0)
+    np.testing.assert_allclose(newton(samples, TRANSFORMS).coefficients, on_all.coefficients, atol=1e-9)
+
+
 def test_a_constant_feature_gets_no_coefficient() -> None:
     samples = made_up_samples(500)
     fit = newton(samples, TRANSFORMS)
