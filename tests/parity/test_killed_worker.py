@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 STRETCH = 10
 PARAMETERS = FitParameters(
     step_quantiles=2,
-    boosting=BoostingParameters(rounds=150, early_stopping_rounds=150, checkpoint_rounds=STRETCH, max_bin=64),
+    boosting=BoostingParameters(rounds=80, early_stopping_rounds=80, checkpoint_rounds=STRETCH, max_bin=64),
 )
 
 

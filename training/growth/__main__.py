@@ -3,9 +3,9 @@
     python -m training.growth --home /data --sizes 1,2,5,10,20
     python -m training.growth --home /data --source transactions.parquet --mapping handbook
 
-Each size is simulated, ingested and trained on. What was measured stays in the results folder, a JSON file a
-size, and a size whose file is there is not measured again: a run that was stopped goes on where it was. Beside
-them: ``growth.json`` with all sizes, and ``growth.png``.
+Each size is simulated and trained on; a table of one's own is ingested and trained on. What was measured stays in
+the results folder, a JSON file a size, and a size whose file is there is not measured again: a run that was stopped
+goes on where it was. Beside them: ``growth.json`` with all sizes, and ``growth.png``.
 """
 
 import json
@@ -31,7 +31,7 @@ def main(
     ] = None,
     mapping: Annotated[str, typer.Option(help="Of the source, as for `tollgate ingest`.")] = "tollgate",
 ) -> None:
-    """Measure time and memory of ingesting and training; 20 million transactions need some 20 GB of disk."""
+    """Measure time and memory of training; 20 million transactions need some 20 GB of disk."""
     console = Console(stderr=True)
     home.mkdir(parents=True, exist_ok=True)
     results.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def table_of(found: list[Growth]) -> Table:
     for name in dict.fromkeys(name for one in found for name in one.steps):
         steps = [one.steps.get(name) for one in found]
         table.add_row(name, *(f"{step.seconds:.0f} / {step.peak_mib:,.0f}" if step else "" for step in steps))
-    table.add_row("ingest to version", *(f"{one.seconds:.0f} / {one.peak_mib:,.0f}" for one in found))
+    table.add_row("all but simulate", *(f"{one.seconds:.0f} / {one.peak_mib:,.0f}" for one in found))
     table.add_row("temporary files, MiB", *(f"{one.files_mib:,.0f}" for one in found))
     return table
 

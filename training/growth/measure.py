@@ -1,4 +1,4 @@
-"""One size: simulate, ingest and train as a user would, in a process of its own that is watched."""
+"""One size: simulate (or ingest) and train as a user would, in a process of its own that is watched."""
 
 import json
 import multiprocessing
@@ -34,7 +34,7 @@ class Growth(BaseModel):
     Attributes:
         transactions: of the history.
         steps: name to time and memory, in order.
-        seconds: from the beginning of ingestion to the registered version; simulating is no part of it.
+        seconds: of ingesting and training, to the registered version; simulating is no part of it.
         peak_mib: the most memory of all processes at any time, simulating included.
         files_mib: the most that temporary files took.
         lr_iterations, lr_steps, xgb_rounds: of the fit, on which its time depends.
@@ -129,7 +129,7 @@ def _measured(run: _Run, entering: Callable[[str], None]) -> Growth:
 
 
 def _work(run: _Run, temporary: Path) -> None:
-    """Simulate, ingest and train; runs in the process that is watched."""
+    """Simulate or ingest, and train; runs in the process that is watched."""
     # Sockets of Ray lie in its folder, and the path of a socket must be short.
     os.environ.setdefault("RAY_TMPDIR", tempfile.gettempdir())
     os.environ["TMPDIR"] = str(temporary)
@@ -139,22 +139,23 @@ def _work(run: _Run, temporary: Path) -> None:
     from training.train import train
 
     steps = Steps(run.folder / "steps")
-    source = run.source
-    if source is None:
+    history, transactions = run.folder / "history", run.transactions
+    if run.source is None:
         steps.enter("simulate")
-        source = run.folder / "simulated"
-        simulate(source, transactions=run.transactions, show_progress=False)
-    steps.enter("ingest")
-    ingested = ingest(source, run.folder / "history", load_mapping(run.mapping), show_progress=False)
+        simulate(history, transactions=transactions, show_progress=False)
+    else:
+        steps.enter("ingest")
+        ingested = ingest(run.source, history, load_mapping(run.mapping), show_progress=False)
+        transactions = ingested.rows_written
     report = train(
-        run.folder / "history",
+        history,
         tracking_uri=f"sqlite:///{run.folder}/mlflow.db",
         show_progress=False,
         entering=steps.enter,
     )
     steps.enter(LAST)
     facts = {
-        "transactions": ingested.rows_written,
+        "transactions": transactions,
         "lr_iterations": report.facts.lr_iterations,
         "lr_steps": report.facts.lr_steps,
         "xgb_rounds": report.facts.xgb_rounds,

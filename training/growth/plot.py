@@ -34,7 +34,7 @@ def _time(panel: Axes, found: Sequence[Growth]) -> None:
     steps = [name for name in found[-1].steps if name != "simulate"]
     minutes = [[one.steps[name].seconds / 60 for one in found] for name in steps]
     panel.stackplot(millions, minutes, labels=steps, alpha=0.8)
-    panel.set_ylabel("minutes, ingest to registered version")
+    panel.set_ylabel("minutes, history to registered version")
     panel.legend(loc="upper left", fontsize="small", reverse=True)
 
 
