@@ -52,7 +52,7 @@ def made(folder: Path, history: Path, seed: int = 0) -> Made:
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("same") / "history"
-    simulate(folder, transactions=5_000, days=60, fraud_rate=0.05, show_progress=False)
+    simulate(folder, transactions=5_000, days=60, fraud_rate=0.15, show_progress=False)
     return folder
 
 

@@ -4,7 +4,7 @@
     python -m training.growth --home /data --source transactions.parquet --mapping handbook
 
 Each size is simulated and trained on; a table of one's own is ingested and trained on. What was measured stays in
-the results folder, a JSON file a size, and a size whose file is there is not measured again: a run that was stopped
+the results folder, a JSON file a size, and a size whose file is there is not measured again: a run that is stopped
 goes on where it was. Beside them: ``growth.json`` with all sizes, and ``growth.png``.
 """
 
