@@ -120,17 +120,17 @@ def point_in_time(
     plan = _Plan(folder, count, since, until, columns, labelled)
     for what in (*_NEEDED, *(f"{side}-aggregates" for side in _EVALUATORS), "features"):
         (folder / what).mkdir()
-    _run(_read, [(plan, number, group) for number, group in enumerate(groups)])
+    _run(folder, _read, [(plan, number, group) for number, group in enumerate(groups)])
     for side in _EVALUATORS:
-        _run(_aggregate, [(plan, side, part, len(groups)) for part in range(count)])
+        _run(folder, _aggregate, [(plan, side, part, len(groups)) for part in range(count)])
         shutil.rmtree(folder / side)
-    tables = _run(_join, [(plan, part, len(groups)) for part in range(count)])
+    tables = _run(folder, _join, [(plan, part, len(groups)) for part in range(count)])
     for what in ("customer_id", *(f"{side}-aggregates" for side in _EVALUATORS)):
         shutil.rmtree(folder / what)
     return joined(tables)
 
 
-def _run(task: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+def _run(folder: Path, task: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
     """Return what a task returns for each of its arguments, in their order.
 
     Raises:
@@ -145,10 +145,12 @@ def _run(task: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
         raise
     finally:
-        # After an error, too: nobody writes into the folder any more when it is removed.
-        for one in pending:
-            ray.cancel(one)
-        ray.wait(pending, num_returns=len(pending))
+        _, running = ray.wait(pending, num_returns=len(pending), timeout=0)
+        if running:
+            # After an error. The others fail at once without the folder, and write nothing there once it is gone.
+            # They are not cancelled: Ray 2.60 ends its own process when a task ends just then.
+            shutil.rmtree(folder, ignore_errors=True)
+            ray.wait(running, num_returns=len(running))
 
 
 def _files(

@@ -136,7 +136,7 @@ def test_a_window_without_transactions_is_refused(prompt: tuple[Path, pa.Table],
 
 def test_a_disk_that_becomes_full_in_a_task_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(OutOfSpace, match="No space left"), scratch_folder(tmp_path) as folder:
-        _run(write_to_a_full_disk, [()])
+        _run(folder, write_to_a_full_disk, [(), ()])
     assert not folder.exists()
 
 

@@ -132,7 +132,7 @@ def _work(run: _Run, temporary: Path) -> None:
     """Simulate or ingest, and train; runs in the process that is watched."""
     # Sockets of Ray lie in its folder, and the path of a socket must be short.
     os.environ.setdefault("RAY_TMPDIR", tempfile.gettempdir())
-    os.environ["TMPDIR"] = str(temporary)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
     from training.ingest import ingest
     from training.ingestion.mapping import load_mapping
     from training.simulate import simulate
