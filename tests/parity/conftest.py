@@ -1,10 +1,12 @@
 """An online store and a small local Ray, started once and stopped at the end."""
 
 import logging
+import warnings
 from collections.abc import Iterator
 
 import pytest
 import ray
+import ray.data
 import redis
 
 from features.online import OnlineStore
@@ -31,5 +33,9 @@ def local_ray() -> Iterator[None]:
             log_to_driver=False,
             logging_level=logging.WARNING,
         )
+        with warnings.catch_warnings():
+            # Ray Data's settings object, which Ray Train makes, warns of its own deprecated fields when it is first made.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            ray.data.DataContext.get_current()
         yield
         ray.shutdown()
