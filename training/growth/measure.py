@@ -74,6 +74,11 @@ class _Run:
     source: Path | None
     mapping: str
 
+    @property
+    def history(self) -> Path:
+        """The history folder."""
+        return self.folder / "history"
+
 
 def measure(
     home: Path,
@@ -105,7 +110,7 @@ def _measured(run: _Run, entering: Callable[[str], None]) -> Growth:
     temporary = run.folder / "tmp"
     temporary.mkdir()
     steps = Steps(run.folder / "steps")
-    # Spawned and not forked: it begins as small as the command that it stands for.
+    # Spawned and not forked: it begins small.
     process = multiprocessing.get_context("spawn").Process(target=_work, args=(run, temporary))
     process.start()
     assert process.pid is not None
@@ -129,33 +134,49 @@ def _measured(run: _Run, entering: Callable[[str], None]) -> Growth:
 
 
 def _work(run: _Run, temporary: Path) -> None:
-    """Simulate or ingest, and train; runs in the process that is watched."""
+    """Simulate or ingest, and train; runs in the process that is watched.
+
+    Each is a process of its own, as the commands are: what one leaves in memory does not count for the next.
+    """
     # Sockets of Ray lie in its folder, and the path of a socket must be short.
     os.environ.setdefault("RAY_TMPDIR", tempfile.gettempdir())
     os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
+    for part in (_bring, _train):
+        process = multiprocessing.get_context("spawn").Process(target=part, args=(run,))
+        process.start()
+        process.join()
+        if process.exitcode:
+            raise SystemExit(process.exitcode)
+
+
+def _bring(run: _Run) -> None:
     from training.ingest import ingest
     from training.ingestion.mapping import load_mapping
     from training.simulate import simulate
+
+    steps = Steps(run.folder / "steps")
+    if run.source is None:
+        steps.enter("simulate")
+        simulate(run.history, transactions=run.transactions, show_progress=False)
+    else:
+        steps.enter("ingest")
+        ingest(run.source, run.history, load_mapping(run.mapping), show_progress=False)
+
+
+def _train(run: _Run) -> None:
+    from training.history_files import read_history
     from training.train import train
 
     steps = Steps(run.folder / "steps")
-    history, transactions = run.folder / "history", run.transactions
-    if run.source is None:
-        steps.enter("simulate")
-        simulate(history, transactions=transactions, show_progress=False)
-    else:
-        steps.enter("ingest")
-        ingested = ingest(run.source, history, load_mapping(run.mapping), show_progress=False)
-        transactions = ingested.rows_written
     report = train(
-        history,
+        run.history,
         tracking_uri=f"sqlite:///{run.folder}/mlflow.db",
         show_progress=False,
         entering=steps.enter,
     )
     steps.enter(LAST)
     facts = {
-        "transactions": transactions,
+        "transactions": read_history(run.history).count_rows(),
         "lr_iterations": report.facts.lr_iterations,
         "lr_steps": report.facts.lr_steps,
         "xgb_rounds": report.facts.xgb_rounds,
