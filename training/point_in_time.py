@@ -46,8 +46,8 @@ ID_COLUMNS: Final = ("transaction_id", "event_time", "customer_id", "is_fraud", 
 ROWS_PER_PARTITION: Final = 200_000
 """About 60 MB of rows with all their aggregates, of which a task holds some copies."""
 _ROWS_PER_READ: Final = 250_000
-_BYTES_PER_ROW: Final = 700
-"""Space for temporary files: about 310 for the features of a row, the rest for what lies between the tasks."""
+_BYTES_PER_ROW: Final = 450
+"""Space for temporary files that a row of the history needs: 320 for simulated payments, and some to spare."""
 
 _Side = Literal["device_id", "merchant_id"]
 _EVALUATORS: Final[dict[_Side, Callable[[pa.Table], dict[str, Int64s]]]] = {
