@@ -7,6 +7,7 @@ TollgateError
 +-- LabelConflict          a label that contradicts an earlier one on merchant or day of its transaction
 +-- InvalidStream          a body that is no Arrow stream that can be read here, or one with too much in it
 +-- InvalidHistory         a history file or column mapping that cannot be read; names the column
++-- OutOfSpace             a disk is too full for the temporary files of a run; says where and how much
 +-- InvalidRule            a policy rule that does not parse or names an unknown column
 +-- OnlineStoreUnavailable the online store did not answer in time, or answered with an error
 +-- BundleRefused          a model bundle that this server must not serve, with the reason
@@ -76,6 +77,10 @@ class InvalidStream(TollgateError):
 
 class InvalidHistory(TollgateError):
     """A history file or a column mapping cannot be used; the message names the file or the column."""
+
+
+class OutOfSpace(TollgateError):
+    """A disk is too full for the temporary files of a run; the message says which, and how much is needed."""
 
 
 class InvalidRule(TollgateError):

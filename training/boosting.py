@@ -9,12 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
 import xgboost as xgb
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.formulas import Matrix
+from training.samples import SampleBlocks
 
 _HELD_OUT: Final = "validation"
 METRIC: Final = "logloss"
@@ -68,21 +66,6 @@ class BoostingParameters(BaseModel):
         }
 
 
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """Rows to fit on or to validate with.
-
-    Attributes:
-        matrix: (n, d) float64.
-        labels: (n,) float64, 0 or 1.
-        weights: (n,) float64 of the rows in the loss; None: 1 each.
-    """
-
-    matrix: Matrix
-    labels: npt.NDArray[np.float64]
-    weights: npt.NDArray[np.float64] | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class BoostingProgress:
     """How far boosting is, and all that it needs to go on.
@@ -119,8 +102,8 @@ class BoostedFit:
 
 
 def fit_boosted(
-    train: Samples,
-    validation: Samples,
+    train: SampleBlocks,
+    validation: SampleBlocks,
     feature_names: tuple[str, ...],
     parameters: BoostingParameters,
     *,
@@ -140,24 +123,10 @@ def fit_boosted(
         progress: where an earlier attempt at the same fit was; the same on every worker.
         keep: called after each stretch but the last, on every worker.
     """
-    names = list(feature_names)
-    # Binned from float64 as it stands: no float32 copy of the shard is made.
-    binned = xgb.QuantileDMatrix(
-        train.matrix,
-        train.labels,
-        weight=train.weights,
-        feature_names=names,
-        max_bin=parameters.max_bin,
-        nthread=threads,
-    )
+    # Binned block by block: of the features themselves a worker never holds more than one block.
+    binned = xgb.QuantileDMatrix(_Blocks(train, feature_names), max_bin=parameters.max_bin, nthread=threads)
     held_out = xgb.QuantileDMatrix(
-        validation.matrix,
-        validation.labels,
-        weight=validation.weights,
-        feature_names=names,
-        max_bin=parameters.max_bin,
-        ref=binned,
-        nthread=threads,
+        _Blocks(validation, feature_names), max_bin=parameters.max_bin, ref=binned, nthread=threads
     )
     while not progress.ended(parameters):
         progress = _after_a_stretch(progress, binned, held_out, parameters, threads=threads, seed=seed)
@@ -190,6 +159,30 @@ def _after_a_stretch(
         verbose_eval=False,
     )
     return BoostingProgress(bytes(booster.save_raw("ubj")), stop.losses)
+
+
+class _Blocks(xgb.DataIter):
+    """Rows as XGBoost asks for them, some times over, when it makes the bins."""
+
+    def __init__(self, samples: SampleBlocks, feature_names: tuple[str, ...]) -> None:
+        super().__init__()
+        self._samples = samples
+        self._names = list(feature_names)
+        self._left = samples.blocks()
+
+    def next(self, input_data: Callable[..., Any]) -> bool:
+        """Hand over the next block; return whether there was one."""
+        block = next(self._left, None)
+        if block is None:
+            return False
+        # Blocks of one table are labelled alike: all of them have weights, or none.
+        weights = {} if block.weights is None else {"weight": block.weights}
+        input_data(data=block.matrix, label=block.labels, feature_names=self._names, **weights)
+        return True
+
+    def reset(self) -> None:
+        """Begin anew with the first block."""
+        self._left = self._samples.blocks()
 
 
 class _StopWhenEnded(xgb.callback.TrainingCallback):

@@ -29,6 +29,7 @@ from training.ingestion.mapping import load_mapping
 from training.local_ray import local_ray
 from training.progress import StepBar, progress_bar
 from training.registry import CHAMPION, MODEL_NAME, Registry
+from training.scratch import scratch_folder
 from training.split import count_days
 
 RESULT_FILE: Final = "evaluation.json"
@@ -82,6 +83,7 @@ def evaluate_version(
     threshold: float | None = None,
     output: Output = DEFAULT_OUTPUT,
     ray_address: str | None = None,
+    storage: Path | None = None,
 ) -> Evaluation:
     """Return how good a registered version is on days that it has not seen.
 
@@ -92,6 +94,7 @@ def evaluate_version(
         settings: their threshold is not used.
         threshold: at which payments are flagged; None: the version's own.
         ray_address: a running cluster; None: a private Ray on this machine, gone at the end.
+        storage: folder for the features that every node can write; None: where temporary files go.
 
     Raises:
         RegistryUnavailable: the registry does not answer, or has no such version.
@@ -120,10 +123,14 @@ def evaluate_version(
         command=output.command,
     )
     settings = _with_threshold(settings, bundle.manifest.thresholds, threshold)
-    with progress_bar(show=output.show_progress) as progress, local_ray(ray_address):
+    with (
+        progress_bar(show=output.show_progress) as progress,
+        local_ray(ray_address),
+        scratch_folder(storage) as scratch,
+    ):
         bar = StepBar(progress, "Evaluate", 2)
         with bar.step("features"):
-            rows = FeatureRows.of(history, spanning([fold.judging for fold in folds]))
+            rows = FeatureRows.of(history, spanning([fold.judging for fold in folds]), scratch)
         with bar.step("scores"):
             judged = [rows.judge(fold, bundle) for fold in folds]
         result = _result(subject, judged, settings, bar, asked)
@@ -147,6 +154,7 @@ def evaluate_protocol(
     threshold: float | None = None,
     output: Output = DEFAULT_OUTPUT,
     ray_address: str | None = None,
+    storage: Path | None = None,
 ) -> Evaluation:
     """Return how good models are that are trained and judged under a protocol; nothing is registered.
 
@@ -157,7 +165,7 @@ def evaluate_protocol(
         origin: what the run says of where the parameters came from.
         settings: their threshold is not used.
         threshold: at which payments are flagged; None: that of ``thresholds``.
-        ray_address: as :func:`evaluate_version`.
+        ray_address, storage: as :func:`evaluate_version`.
 
     Raises:
         EvaluationRefused, InvalidHistory, RegistryUnavailable: as :func:`evaluate_version`; known before a fit.
@@ -183,8 +191,8 @@ def evaluate_protocol(
         if features == "published":
             judged = _judge_published(history, asked, folds, bar)
         else:
-            with local_ray(ray_address):
-                judged = _judge_trained(history, folds, workers, parameters, thresholds, bar)
+            with local_ray(ray_address), scratch_folder(storage) as scratch:
+                judged = _judge_trained(history, scratch, folds, workers, parameters, thresholds, bar)
         result = _result(subject, judged, settings, bar, asked)
     folder = write(result, output.folder or DEFAULT_FOLDER / f"evaluate-{label}")
     run_id = None
@@ -215,6 +223,7 @@ def protocol_label(protocol: str) -> str:
 
 def _judge_trained(
     history: Path,
+    scratch: Path,
     folds: Sequence[Fold],
     workers: int,
     parameters: FitParameters,
@@ -222,7 +231,7 @@ def _judge_trained(
     bar: StepBar,
 ) -> list[JudgedFold]:
     with bar.step("features"):
-        rows = FeatureRows.of(history, spanning([fold.whole for fold in folds]))
+        rows = FeatureRows.of(history, spanning([fold.whole for fold in folds]), scratch)
     judged = []
     for fold in folds:
         with bar.step(f"fit for the test of {fold.name}"):

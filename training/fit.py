@@ -1,23 +1,20 @@
 """Fit both models in one Ray Train run, on the same shards and over the same XGBoost communicator."""
 
 import tempfile
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import ray
-import ray.data
 import ray.train
 from ray.train.xgboost import XGBoostTrainer
 from xgboost import collective
 
-from features.definitions import FEATURE_NAMES
-from training.boosting import Samples
 from training.bundle import LR_FILE, XGB_FILE
 from training.checkpoint import keep_progress, kept_progress
-from training.feature_rows import to_labels, to_matrix
+from training.feature_files import FeatureTable
+from training.feature_rows import FiledSamples
 from training.fit_parameters import FitParameters
 from training.models import BoostedModel, Floats, LogisticModel
 from training.onnx_trees import OnnxTrees, to_onnx
@@ -34,7 +31,7 @@ class FitFacts:
         xgb_rounds: trees kept; xgb_validation_logloss: the loss there.
         xgb_resumed_rounds: rounds taken over from a checkpoint, because a worker had died; 0: none did, or before
             the first checkpoint.
-        load_s, lr_s, xgb_s: seconds that worker 0 spent on reading its shard and on each model.
+        lr_s, xgb_s: seconds that worker 0 spent on each model.
     """
 
     lr_iterations: int
@@ -43,7 +40,6 @@ class FitFacts:
     xgb_rounds: int
     xgb_validation_logloss: float
     xgb_resumed_rounds: int
-    load_s: float
     lr_s: float
     xgb_s: float
 
@@ -58,8 +54,8 @@ class FittedModels:
 
 
 def fit(
-    train: ray.data.Dataset,
-    validation: ray.data.Dataset,
+    train: FeatureTable,
+    validation: FeatureTable,
     *,
     workers: int,
     parameters: FitParameters,
@@ -67,8 +63,9 @@ def fit(
 ) -> FittedModels:
     """Return both models fitted on ``workers`` Ray Train workers. Ray must be running.
 
-    The shards are the same for the same data, in the same order of blocks, and number of workers. Up to
-    ``workers - 1`` rows are left out, so that the shards are equal.
+    The shards are the same for the same rows, in the same order, and number of workers. Up to ``workers - 1`` rows
+    are left out, so that the shards are equal. A worker reads its shard block by block, from files that it must
+    reach, and holds of it the bins of its trees alone.
 
     When a worker dies, all of them start again, once. Logistic regression is then fitted anew; the boosted trees
     go on from the last checkpoint. What comes out is the same, bit for bit.
@@ -85,6 +82,8 @@ def fit(
             _fit_on_worker,
             train_loop_config={
                 "parameters": parameters.model_dump(),
+                "train": train,
+                "validation": validation,
                 "threads": max(1, cores // workers),
             },
             scaling_config=ray.train.ScalingConfig(
@@ -96,10 +95,6 @@ def fit(
                 checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),
                 failure_config=ray.train.FailureConfig(max_failures=1),
             ),
-            # Split here rather than by Ray Train, whose shards depend on which worker asks first, and whose
-            # splitting needs an actor a dataset and a CPU beside those of the workers.
-            dataset_config=ray.train.DataConfig(datasets_to_split=[]),
-            datasets={**_shards("train", train, workers), **_shards("validation", validation, workers)},
         )
         result = trainer.fit()
         if result.checkpoint is None or result.metrics is None:
@@ -112,18 +107,14 @@ def fit(
         return FittedModels(lr, xgb, FitFacts(**result.metrics))
 
 
-def _shards(part: str, rows: ray.data.Dataset, workers: int) -> dict[str, ray.data.Dataset]:
-    """Return one dataset a worker, of equal length: consecutive rows, in the order of the blocks."""
-    shards = rows.materialize().split(workers, equal=True)
-    return {f"{part}-{rank}": shard for rank, shard in enumerate(shards)}
-
-
 def _fit_on_worker(config: dict[str, Any]) -> None:
     """Fit on this worker's shards; worker 0 reports the models."""
     parameters = FitParameters.model_validate(config["parameters"])
-    began = time.perf_counter()
-    train, validation = (_samples(part, parameters) for part in ("train", "validation"))
-    load_s = time.perf_counter() - began
+    context = ray.train.get_context()
+    train, validation = (
+        FiledSamples(config[part].shard(context.get_world_rank(), context.get_world_size()), parameters)
+        for part in ("train", "validation")
+    )
     progress = kept_progress()
     fitted = fit_shard(
         train,
@@ -141,13 +132,12 @@ def _fit_on_worker(config: dict[str, Any]) -> None:
         xgb_rounds=fitted.boosted.rounds,
         xgb_validation_logloss=fitted.boosted.validation_logloss,
         xgb_resumed_rounds=len(progress.losses),
-        load_s=load_s,
         lr_s=fitted.lr_s,
         xgb_s=fitted.xgb_s,
     )
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = None
-        if ray.train.get_context().get_world_rank() == 0:
+        if context.get_world_rank() == 0:
             (Path(folder) / LR_FILE).write_text(fitted.lr.to_json(), encoding="utf-8")
             fitted.boosted.booster.save_model(Path(folder) / XGB_FILE)
             checkpoint = ray.train.Checkpoint.from_directory(folder)
@@ -156,14 +146,3 @@ def _fit_on_worker(config: dict[str, Any]) -> None:
 
 def _sum_over_workers(local: Floats) -> Floats:
     return np.asarray(collective.allreduce(local, collective.Op.SUM))
-
-
-def _samples(part: str, parameters: FitParameters) -> Samples:
-    """Return this worker's shard of a part as one float64 matrix."""
-    shard = ray.train.get_dataset_shard(f"{part}-{ray.train.get_context().get_world_rank()}")
-    matrices, labels = [np.empty((0, len(FEATURE_NAMES)))], [np.empty(0)]
-    for table in shard.iter_batches(batch_size=None, batch_format="pyarrow"):
-        matrices.append(to_matrix(table))
-        labels.append(to_labels(table))
-    all_labels = np.concatenate(labels)
-    return Samples(np.concatenate(matrices), all_labels, parameters.weights(all_labels))

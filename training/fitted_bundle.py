@@ -1,14 +1,13 @@
 """From two fitted models to a bundle: with the weights and the calibration that suit the validation period."""
 
-import ray.data
-
 from training.bundle import Bundle, Manifest
 from training.ensemble import fit_ensemble
 from training.evaluation.scored_rows import score_rows
+from training.feature_files import FeatureTable
 from training.fit import FittedModels
 
 
-def fitted_bundle(manifest: Manifest, fitted: FittedModels, validation: ray.data.Dataset) -> Bundle:
+def fitted_bundle(manifest: Manifest, fitted: FittedModels, validation: FeatureTable) -> Bundle:
     """Return the bundle of two models fitted on other rows.
 
     Args:

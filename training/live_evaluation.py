@@ -31,6 +31,7 @@ from training.registry import CHAMPION, MODEL_NAME, Registry
 from training.replay import DEFAULT_URL, TIMEOUT_S, Period, Replayer
 from training.replay_report import ReplayReport
 from training.scoring_client import Answer, Failure, ScoringClient, Weights
+from training.scratch import scratch_folder
 from training.split import count_days
 
 TOLERANCE: Final = 1e-6
@@ -169,8 +170,9 @@ def _as_served(bundle: Bundle, weights: Weights | None) -> Bundle:
 
 
 def _judged(history: Path, fold: Fold, bundle: Bundle) -> tuple[JudgedFold, list[str]]:
-    rows = FeatureRows.of(history, fold.judging, ids=True)
-    return rows.judge(fold, bundle), rows.ids_of(rows.judged(fold))
+    with scratch_folder() as folder:
+        rows = FeatureRows.of(history, fold.judging, folder, ids=True)
+        return rows.judge(fold, bundle), rows.ids_of(rows.judged(fold))
 
 
 def _scores(answers: Mapping[str, Answer], ids: Sequence[str]) -> dict[str, Floats]:

@@ -8,8 +8,8 @@ from typing import Final
 
 import ray
 
-OBJECT_STORE_BYTES: Final = 1536 * 1024**2
-"""Object store of a private cluster: the feature rows of a million payments, five times over; the rest spills."""
+OBJECT_STORE_BYTES: Final = 256 * 1024**2
+"""Object store of a private cluster: for what tasks are told and say; rows go through files."""
 
 
 @contextmanager

@@ -9,7 +9,7 @@ height of a step. Steps are not standardised, which would let those that few row
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -17,10 +17,17 @@ from scipy.special import expit  # type: ignore[import-untyped]
 
 from features.formulas import Matrix
 from training.models import Floats, LogisticModel, Transform
+from training.samples import SampleBlocks
 from training.steps import NO_PLACES, AllReduce, StepPlaces, Steps
 
-BLOCK_ROWS: Final = 16_384
-"""Rows that are standardised at once: a worker holds its shard once, and this much beside it."""
+CACHED_ROWS: Final = 2_048
+"""Rows that are standardised and multiplied at once: few enough for the cache, 1.7 times as fast as 16,384."""
+SAMPLED: Final = 8
+"""Of so many rows one is in the sample on which the first iterations are made."""
+SAMPLE_FROM_ROWS: Final = 100_000
+"""With fewer rows, all iterations are made on all of them."""
+SAMPLE_TOLERANCE: Final = 0.01
+"""Newton decrement at which the sample has no more to say: the optimum of all rows lies further away than that."""
 TOLERANCE: Final = 1e-10
 """Newton decrement, in nats of the summed objective, at which the last step is taken."""
 MAX_ITERATIONS: Final = 50
@@ -59,12 +66,10 @@ class LogisticFit:
 
 
 def newton(
-    matrix: Matrix,
-    labels: Floats,
+    samples: SampleBlocks,
     transforms: tuple[Transform, ...],
     *,
     places: StepPlaces = NO_PLACES,
-    weights: Floats | None = None,
     l2: float = 1.0,
     step_l2: float = 10.0,
     allreduce: AllReduce = lambda local: local,
@@ -73,14 +78,14 @@ def newton(
 ) -> LogisticFit:
     """Return the penalised maximum-likelihood fit on the rows of all workers together.
 
-    Newton's method with step halving: the objective is convex, so a step that raises it was too long.
+    Newton's method with step halving: the objective is convex, so a step that raises it was too long. Where there
+    are many rows, the first iterations are made on a sample of them, and a few on all of them end at the same
+    optimum.
 
     Args:
-        matrix: (n, d) this worker's rows; left as they are.
-        labels: (n,) 0 or 1.
-        transforms: how each feature is read, before standardisation.
+        samples: this worker's rows, (n, d); left as they are. They are read once or twice an iteration.
+        transforms: how each of the d features is read, before standardisation.
         places: of the steps, the same on every worker.
-        weights: (n,) of the rows, 1 each when absent.
         l2: strength of the ridge, > 0; it also keeps the Hessian regular where a feature is constant.
         step_l2: strength of the ridge on the height of each step in log-odds, > 0.
         allreduce: sums over the workers; the identity when there is one.
@@ -92,30 +97,40 @@ def newton(
     for name, strength in (("l2", l2), ("step_l2", step_l2)):
         if not strength > 0:
             raise ValueError(f"{name} must be positive, not {strength}")
-    shard = _Shard(matrix, labels, np.ones(len(labels)) if weights is None else weights, transforms, places)
-    workers = allreduce(np.ones(1))[0]
+    shard = _Shard(samples, transforms, places)
+    workers, rows = allreduce(np.array([1.0, len(samples)]))
     mean, scale = _moments(shard, allreduce)
     # l2 on a coefficient is l2 scale^2 on the height of the step, which is the coefficient / scale.
-    scale[matrix.shape[1] :] = np.sqrt(step_l2 / l2)
-    ridge = np.append(np.full(shard.columns, l2), 0.0)
+    scale[len(transforms) :] = np.sqrt(step_l2 / l2)
+    problem = _Problem(shard, mean, scale, np.append(np.full(shard.columns, l2), 0.0), allreduce, workers)
+    start = _Descent(np.zeros(shard.columns + 1), 0, converged=False)
+    if rows >= SAMPLE_FROM_ROWS:
+        sampled = replace(problem, shard=replace(shard, every=SAMPLED))
+        start = _descend(sampled, start.point, SAMPLE_TOLERANCE, max_iterations)
+    found = _descend(problem, start.point, tolerance, max_iterations)
+    point, iterations = found.point, found.iterations
+    return LogisticFit(mean, scale, point[:-1], float(point[-1]), places, iterations, converged=found.converged)
 
-    def objective(point: Floats) -> tuple[float, Floats, Floats]:
-        summed = allreduce(_loss_gradient_hessian(shard, mean, scale, point))
-        d = len(point)
-        loss = float(summed[0] + point @ (ridge * point) / 2)
-        return loss, summed[1 : d + 1] + ridge * point, summed[d + 1 :].reshape(d, d) + np.diag(ridge)
 
-    point = np.zeros(shard.columns + 1)
-    loss, gradient, hessian = objective(point)
+@dataclass(frozen=True, eq=False)
+class _Descent:
+    """Where Newton's method arrived, after how many iterations, and whether it reached the tolerance."""
+
+    point: Floats
+    iterations: int
+    converged: bool
+
+
+def _descend(problem: "_Problem", point: Floats, tolerance: float, max_iterations: int) -> _Descent:
+    loss, gradient, hessian = problem.objective(point)
     for iteration in range(1, max_iterations + 1):
         # Solved on each worker, then averaged: two machines may differ in the last bit, and workers that
         # decided differently whether to go on would wait for each other for ever.
-        step = allreduce(np.linalg.solve(hessian, -gradient).astype(np.float64)) / workers
+        step = problem.allreduce(np.linalg.solve(hessian, -gradient).astype(np.float64)) / problem.workers
         if -(gradient @ step) <= tolerance:
-            point = point + step
-            return LogisticFit(mean, scale, point[:-1], float(point[-1]), places, iteration, converged=True)
+            return _Descent(point + step, iteration, converged=True)
         for _ in range(MAX_HALVINGS):
-            candidate = objective(point + step)
+            candidate = problem.objective(point + step)
             if candidate[0] <= loss * (1 + ROUNDING):
                 break
             step = step / 2
@@ -123,34 +138,63 @@ def newton(
             break
         point = point + step
         loss, gradient, hessian = candidate
-    return LogisticFit(mean, scale, point[:-1], float(point[-1]), places, iteration, converged=False)
+    return _Descent(point, iteration, converged=False)
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """What is minimised: the loss of all workers' rows, and the ridge.
+
+    Attributes:
+        mean, scale: (c,) of the columns of the fit; ridge: (c + 1,), 0 for the intercept.
+        workers: how many there are.
+    """
+
+    shard: "_Shard"
+    mean: Floats
+    scale: Floats
+    ridge: Floats
+    allreduce: AllReduce
+    workers: float
+
+    def objective(self, point: Floats) -> tuple[float, Floats, Floats]:
+        """Return loss, gradient (c + 1,) and Hessian (c + 1, c + 1) at a point (c + 1,)."""
+        summed = self.shard.every * self.allreduce(
+            _loss_gradient_hessian(self.shard, self.mean, self.scale, point)
+        )
+        d, ridge = len(point), self.ridge
+        loss = float(summed[0] + point @ (ridge * point) / 2)
+        return loss, summed[1 : d + 1] + ridge * point, summed[d + 1 :].reshape(d, d) + np.diag(ridge)
 
 
 @dataclass(frozen=True, eq=False)
 class _Shard:
-    matrix: Matrix
-    labels: Floats
-    weights: Floats
+    """This worker's rows, of which one in ``every`` counts."""
+
+    samples: SampleBlocks
     transforms: tuple[Transform, ...]
     places: StepPlaces
+    every: int = 1
 
     @property
     def columns(self) -> int:
         """Columns of the fit: features and steps."""
-        return int(self.matrix.shape[1]) + len(self.places)
+        return len(self.transforms) + len(self.places)
 
     def blocks(self) -> Iterator[tuple[Matrix, Floats, Floats]]:
         """Yield (transformed features and steps, labels, weights) of consecutive rows."""
-        d = self.matrix.shape[1]
+        d = len(self.transforms)
         log1p = np.flatnonzero([transform == "log1p" for transform in self.transforms])
-        for start in range(0, len(self.labels), BLOCK_ROWS):
-            rows = slice(start, start + BLOCK_ROWS)
-            own = self.matrix[rows]
-            block = np.empty((len(own), self.columns))
-            block[:, :d] = own
-            block[:, log1p] = np.log1p(own[:, log1p])
-            block[:, d:] = self.places.indicators(own)
-            yield block, self.labels[rows], self.weights[rows]
+        for samples in self.samples.blocks():
+            weights = np.ones(len(samples)) if samples.weights is None else samples.weights
+            for start in range(0, len(samples), CACHED_ROWS * self.every):
+                rows = slice(start, start + CACHED_ROWS * self.every, self.every)
+                own = samples.matrix[rows]
+                block = np.empty((len(own), self.columns))
+                block[:, :d] = own
+                block[:, log1p] = np.log1p(own[:, log1p])
+                block[:, d:] = self.places.indicators(own)
+                yield block, samples.labels[rows], weights[rows]
 
 
 def _moments(shard: _Shard, allreduce: AllReduce) -> tuple[Floats, Floats]:

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from features.definitions import FEATURE_NAMES
-from training.boosting import NOT_BEGUN, BoostedFit, BoostingProgress, Samples, fit_boosted
+from training.boosting import NOT_BEGUN, BoostedFit, BoostingProgress, fit_boosted
 from training.fit_parameters import FitParameters
 from training.logistic import newton
 from training.models import FEATURE_TRANSFORMS, LogisticModel
+from training.samples import SampleBlocks
 from training.steps import AllReduce, learn_places
 
 
@@ -32,8 +33,8 @@ class ShardFit:
 
 
 def fit_shard(
-    train: Samples,
-    validation: Samples,
+    train: SampleBlocks,
+    validation: SampleBlocks,
     parameters: FitParameters,
     *,
     threads: int,
@@ -44,7 +45,7 @@ def fit_shard(
     """Return both models fitted on this worker's rows and those of all others.
 
     Args:
-        train, validation: (n, d) and (m, d), this worker's shards.
+        train, validation: this worker's shards.
         threads: of this worker, for the trees.
         allreduce: sums over the workers; the identity when there is one. The trees find the communicator of
             XGBoost by themselves.
@@ -53,13 +54,11 @@ def fit_shard(
     began = time.perf_counter()
     # One unit of work a worker and no more: the communicator is not thread-safe.
     transforms = tuple(FEATURE_TRANSFORMS[name] for name in FEATURE_NAMES)
-    places = learn_places(train.matrix, train.labels, quantiles=parameters.step_quantiles, allreduce=allreduce)
+    places = learn_places(train, quantiles=parameters.step_quantiles, allreduce=allreduce)
     logistic = newton(
-        train.matrix,
-        train.labels,
+        train,
         transforms,
         places=places,
-        weights=train.weights,
         l2=parameters.l2,
         step_l2=parameters.step_l2,
         allreduce=allreduce,

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from features.definitions import FEATURES
 from features.formulas import Matrix
+from training.samples import SampleBlocks
 
 Floats = npt.NDArray[np.float64]
 AllReduce = Callable[[Floats], Floats]
@@ -79,8 +80,7 @@ NO_STEPS: Final = Steps(NO_PLACES.feature, NO_PLACES.above, np.empty(0), np.empt
 
 
 def learn_places(
-    matrix: Matrix,
-    labels: Floats,
+    samples: SampleBlocks,
     *,
     quantiles: int,
     columns: Sequence[int] = STEPPED,
@@ -92,25 +92,35 @@ def learn_places(
     does not exceed), each once, but for those above which no row lies at all.
 
     Args:
-        matrix: (n, d) this worker's rows.
-        labels: (n,) 0 or 1.
+        samples: this worker's rows; its frauds are held in memory.
         quantiles: parts that the frauds are cut into; 1: no steps.
         columns: of the matrix, that get steps.
         allreduce: sums over the workers; the identity when there is one.
     """
-    frauds = matrix[labels == 1]
+    frauds, highest = _frauds_and_highest(samples, list(columns))
     total = float(allreduce(np.array([len(frauds)], np.float64))[0])
     if quantiles < 2 or not columns or not total:
         return NO_PLACES
     ranks = np.ceil(total * np.arange(1, quantiles) / quantiles)
-    places = _values_at(frauds[:, list(columns)], ranks, allreduce)
+    places = _values_at(frauds, ranks, allreduce)
     column = np.repeat(np.array(columns, np.intp), len(ranks))
     candidates = StepPlaces(column, places.ravel())
-    above = [np.count_nonzero(matrix[:, j] > place) for j, place in zip(column, candidates.above, strict=True)]
-    reached = allreduce(np.array(above, np.float64)) > 0
+    above = np.repeat(highest, len(ranks)) > candidates.above
+    reached = allreduce(above.astype(np.float64)) > 0
     # Within a column the places ascend, so equal ones are neighbours.
     first = np.append(True, (np.diff(column) != 0) | (np.diff(candidates.above) != 0))
     return StepPlaces(column[reached & first], candidates.above[reached & first])
+
+
+def _frauds_and_highest(samples: SampleBlocks, columns: list[int]) -> tuple[Matrix, Floats]:
+    """Return some columns (frauds, c) of the frauds alone, and the highest value (c,) of each in any row."""
+    frauds, highest = [np.empty((0, len(columns)))], np.full(len(columns), -np.inf)
+    for block in samples.blocks():
+        values = block.matrix[:, columns]
+        frauds.append(values[block.labels == 1])
+        # A value that is not a number is above no place.
+        highest = np.fmax(highest, np.fmax.reduce(values, axis=0))
+    return np.concatenate(frauds), highest
 
 
 def _values_at(values: Matrix, ranks: Floats, allreduce: AllReduce) -> Matrix:

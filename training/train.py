@@ -3,13 +3,14 @@
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 from rich.progress import Progress, TaskID
 
 from features.definitions import FEATURE_NAMES, fingerprint
@@ -23,7 +24,6 @@ from training.evaluation.protocols import Fold
 from training.evaluation.results import Subject
 from training.evaluation.scored_rows import score_rows
 from training.experiment import flat, log_run, open_experiment
-from training.feature_rows import to_matrix
 from training.fit import FitFacts, fit
 from training.fit_parameters import FitParameters
 from training.fitted_bundle import fitted_bundle
@@ -33,6 +33,7 @@ from training.model_card import model_card
 from training.progress import progress_bar
 from training.registry import CHAMPION, MODEL_NAME, RegisteredVersion, Registry
 from training.report import TrainingReport
+from training.scratch import scratch_folder
 from training.split import PartCounts, Split, count_days, count_part, split_in_time
 from training.thresholds import ChosenThresholds, Costs, choose_thresholds
 
@@ -66,6 +67,7 @@ def train(
     storage: Path | None = None,
     created_at: datetime | None = None,
     show_progress: bool = True,
+    entering: Callable[[str], None] = lambda _: None,
 ) -> TrainingReport:
     """Fit both models on a history, evaluate them on its last days, register the bundle, and promote it.
 
@@ -81,15 +83,18 @@ def train(
         thresholds: of the bundle. Those of least cost on the validation period are reported beside them.
         costs: what outcomes cost; None: the defaults.
         ray_address: a running cluster; None: a private Ray on this machine, gone at the end.
-        storage: folder for Ray Train's checkpoint that every node can write; None: a temporary one here.
+        storage: folder that every node can write, for features and Ray Train's checkpoint, in folders of their own
+            that are gone afterwards; None: where temporary files of this machine go (``TMPDIR``).
         created_at: what the bundle says of when it was made; None: now.
         show_progress: draw the steps on stderr.
+        entering: called with the name of each of ``STEPS`` as it begins.
 
     Raises:
         InvalidHistory: the history cannot be read, or is too short or has too few frauds to be split.
         RegistryUnavailable: MLflow does not answer; asked before anything is computed.
+        OutOfSpace: the disk is too full for the features.
     """
-    with _Steps.shown(show=show_progress) as steps:
+    with _Steps.shown(entering, show=show_progress) as steps:
         with steps.step("split"):
             experiment = open_experiment(tracking_uri)
             version_of_data = data_version(history)
@@ -99,10 +104,10 @@ def train(
             )
             parts = ("train", "validation", "test")
             counts = {part: count_part(days, getattr(split, part)) for part in parts}
-        with local_ray(ray_address):
+        with local_ray(ray_address), scratch_folder(storage) as folder:
             with steps.step("features"):
                 whole = Period(since=split.train.since, until=split.test.until)
-                rows = FeatureRows.of(history, whole)
+                rows = FeatureRows.of(history, whole, folder, judging=split.test)
             with steps.step("fit"):
                 train_rows, validation_rows = rows.within(split.train), rows.within(split.validation)
                 fitted = fit(train_rows, validation_rows, workers=workers, parameters=parameters, storage=storage)
@@ -116,7 +121,7 @@ def train(
                 validated = score_rows(bundle, validation_rows)
                 best_f1 = validated.best_f1_threshold()
                 by_cost = choose_thresholds(validated.outcomes(), costs)
-                sample = to_matrix(rows.dataset.take_batch(SAMPLE_ROWS, batch_format="pyarrow"))
+                sample = np.concatenate(list(rows.matrices(np.arange(min(SAMPLE_ROWS, len(rows.held))))))
                 bundle = _with_card(_with_metrics(bundle, metrics), judged)
         with steps.step("register"):
             run_id = log_run(
@@ -243,16 +248,18 @@ class _Steps:
 
     progress: Progress
     task: TaskID
+    entering: Callable[[str], None]
     durations_s: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     @contextmanager
-    def shown(cls, *, show: bool) -> Iterator["_Steps"]:
+    def shown(cls, entering: Callable[[str], None], *, show: bool) -> Iterator["_Steps"]:
         with progress_bar(show=show) as progress:
-            yield cls(progress, progress.add_task("Train", total=len(STEPS)))
+            yield cls(progress, progress.add_task("Train", total=len(STEPS)), entering)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
+        self.entering(name)
         self.progress.update(self.task, description=f"Train: {name}")
         began = time.perf_counter()
         yield

@@ -34,7 +34,7 @@ def local_ray() -> Iterator[None]:
             logging_level=logging.WARNING,
         )
         with warnings.catch_warnings():
-            # Ray Data's settings object warns of its own deprecated fields when it is first made.
+            # Settings of Ray Data, which Ray Train makes, warn of their own deprecated fields when first made.
             warnings.simplefilter("ignore", DeprecationWarning)
             ray.data.DataContext.get_current()
         yield

@@ -7,9 +7,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.parity.test_training import dataset
+from tests.parity.test_training import filed
 from tests.unit.training.bundles import made_up_samples
 from training.boosting import BoostingParameters
+from training.feature_files import FeatureTable
 from training.fit import FittedModels, fit
 from training.fit_parameters import FitParameters
 
@@ -18,13 +19,19 @@ pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 STRETCH = 10
 PARAMETERS = FitParameters(
     step_quantiles=2,
-    boosting=BoostingParameters(rounds=150, early_stopping_rounds=150, checkpoint_rounds=STRETCH, max_bin=64),
+    boosting=BoostingParameters(rounds=80, early_stopping_rounds=80, checkpoint_rounds=STRETCH, max_bin=64),
 )
 
 
-def fitted(storage: Path) -> FittedModels:
-    train_rows, validation_rows = dataset(made_up_samples(3000)), dataset(made_up_samples(1000, seed=1))
-    return fit(train_rows, validation_rows, workers=2, parameters=PARAMETERS, storage=storage)
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[FeatureTable, FeatureTable]:
+    """Rows to train on and to validate with."""
+    folder = tmp_path_factory.mktemp("rows")
+    return filed(made_up_samples(3000), folder / "train"), filed(made_up_samples(1000, seed=1), folder / "later")
+
+
+def fitted(rows: tuple[FeatureTable, FeatureTable], storage: Path) -> FittedModels:
+    return fit(*rows, workers=2, parameters=PARAMETERS, storage=storage)
 
 
 def kill_a_worker_after_a_checkpoint(storage: Path, done: threading.Event, killed: list[int]) -> None:
@@ -42,18 +49,18 @@ def kill_a_worker_after_a_checkpoint(storage: Path, done: threading.Event, kille
 
 
 def test_a_killed_worker_resumes_from_the_checkpoint_and_the_models_are_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rows: tuple[FeatureTable, FeatureTable], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # How often Ray Train looks at its workers; each report waits for the look after it.
     monkeypatch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
-    undisturbed = fitted(tmp_path)
+    undisturbed = fitted(rows, tmp_path)
     assert undisturbed.facts.xgb_resumed_rounds == 0
     assert list(tmp_path.iterdir()) == []
     done, killed = threading.Event(), list[int]()
     killer = threading.Thread(target=kill_a_worker_after_a_checkpoint, args=(tmp_path, done, killed))
     killer.start()
     try:
-        disturbed = fitted(tmp_path)
+        disturbed = fitted(rows, tmp_path)
     finally:
         done.set()
         killer.join()

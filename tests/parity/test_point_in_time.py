@@ -1,22 +1,23 @@
 """The distributed matrix equals the one of a single process, row for row and bit for bit."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
-import ray.data
 
 from features.definitions import FEATURE_NAMES
-from features.errors import InvalidHistory
+from features.errors import InvalidHistory, OutOfSpace
 from features.history import HISTORY_SCHEMA
 from features.offline import offline_matrix
 from tests.parity.histories import MONDAY, history_table
 from tests.parity.oracle import DAY, Event
+from training.feature_files import FeatureTable
 from training.history_files import split_by_day, writing_history
-from training.point_in_time import ID_COLUMNS, point_in_time
+from training.partition_files import write_partitions
+from training.point_in_time import ID_COLUMNS, _run, point_in_time
+from training.scratch import scratch_folder
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 
@@ -72,31 +73,52 @@ def late(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pa.Table]:
     return written(table, tmp_path_factory.mktemp("late")), table
 
 
-def test_a_history_in_order_of_event_time(prompt: tuple[Path, pa.Table]) -> None:
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_a_history_in_order_of_event_time(prompt: tuple[Path, pa.Table], tmp_path: Path, partitions: int) -> None:
     folder, table = prompt
-    assert_same(point_in_time(folder, partitions=3), table, np.ones(len(table), bool))
+    assert_same(point_in_time(folder, tmp_path, partitions=partitions), table, np.ones(len(table), bool))
 
 
-def test_a_history_with_late_arrivals(late: tuple[Path, pa.Table]) -> None:
+def test_a_history_with_late_arrivals(late: tuple[Path, pa.Table], tmp_path: Path) -> None:
     folder, table = late
-    assert_same(point_in_time(folder, partitions=3), table, np.ones(len(table), bool))
+    assert_same(point_in_time(folder, tmp_path, partitions=3), table, np.ones(len(table), bool))
 
 
 @pytest.mark.parametrize("name", ["prompt", "late"])
-def test_a_window_of_interest_sees_all_earlier_history(name: str, request: pytest.FixtureRequest) -> None:
+def test_a_window_of_interest_sees_all_earlier_history(
+    name: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     folder, table = request.getfixturevalue(name)
     since, until = START + timedelta(days=44, hours=6), START + timedelta(days=47, minutes=1)
     time = table.column("event_time").to_numpy()
     chosen = (time >= np.datetime64(since.replace(tzinfo=None))) & (
         time < np.datetime64(until.replace(tzinfo=None))
     )
-    assert_same(point_in_time(folder, since=since, until=until, partitions=2), table, chosen)
+    assert_same(point_in_time(folder, tmp_path, since=since, until=until, partitions=2), table, chosen)
 
 
-@pytest.mark.usefixtures("tiny_blocks")
-def test_an_entity_stays_whole_however_small_the_blocks(prompt: tuple[Path, pa.Table]) -> None:
+def test_an_entity_stays_whole_however_few_rows_a_task_reads(
+    prompt: tuple[Path, pa.Table], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.point_in_time._ROWS_PER_READ", 200)
     folder, table = prompt
-    assert_same(point_in_time(folder, partitions=2), table, np.ones(len(table), bool))
+    assert_same(point_in_time(folder, tmp_path, partitions=2), table, np.ones(len(table), bool))
+
+
+def test_more_partitions_than_entities_leave_some_empty(prompt: tuple[Path, pa.Table], tmp_path: Path) -> None:
+    folder, table = prompt
+    assert_same(point_in_time(folder, tmp_path, partitions=40), table, np.ones(len(table), bool))
+
+
+def test_the_rows_come_in_the_same_order_and_nothing_else_stays_in_the_folder(
+    prompt: tuple[Path, pa.Table], tmp_path: Path
+) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    first, second = (point_in_time(prompt[0], tmp_path / name, partitions=3) for name in ("first", "second"))
+    assert first.column("transaction_id").equals(second.column("transaction_id"))
+    files = {path.relative_to(tmp_path / "first").as_posix() for path in (tmp_path / "first").rglob("*.arrow")}
+    assert files == {f"features/{number}.arrow" for number in range(3)}
 
 
 def test_arrival_numbers_in_some_rows_alone_are_refused(tmp_path: Path) -> None:
@@ -104,21 +126,23 @@ def test_arrival_numbers_in_some_rows_alone_are_refused(tmp_path: Path) -> None:
     gap = pa.array([None, *range(1, 10)], pa.int64())
     folder = written(table.set_column(HISTORY_SCHEMA.get_field_index("arrival"), "arrival", gap), tmp_path)
     with pytest.raises(InvalidHistory, match=r"arrival: null in 1 of 10 rows"):
-        point_in_time(folder)
+        point_in_time(folder, tmp_path)
 
 
-def test_a_window_without_transactions_is_refused(prompt: tuple[Path, pa.Table]) -> None:
+def test_a_window_without_transactions_is_refused(prompt: tuple[Path, pa.Table], tmp_path: Path) -> None:
     with pytest.raises(InvalidHistory, match="no transactions"):
-        point_in_time(prompt[0], since=START + timedelta(days=400))
+        point_in_time(prompt[0], tmp_path, since=START + timedelta(days=400))
 
 
-@pytest.fixture
-def tiny_blocks() -> Iterator[None]:
-    """Make Ray Data split its blocks at 10 kB, as it does real ones at 128 MiB."""
-    context = ray.data.DataContext.get_current()
-    with pytest.MonkeyPatch.context() as settings:
-        settings.setattr(context, "target_max_block_size", 10_000)
-        yield
+def test_a_disk_that_becomes_full_in_a_task_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(OutOfSpace, match="No space left"), scratch_folder(tmp_path) as folder:
+        _run(folder, write_to_a_full_disk, [(), ()])
+    assert not folder.exists()
+
+
+def write_to_a_full_disk() -> None:
+    """Fail as a task does whose disk is full, through the same writer."""
+    write_partitions(Path("/dev/full"), pa.table({"n": np.arange(100_000)}), np.zeros(100_000, np.int16), 1)
 
 
 def written(table: pa.Table, folder: Path) -> Path:
@@ -128,8 +152,8 @@ def written(table: pa.Table, folder: Path) -> Path:
     return folder / "history"
 
 
-def assert_same(matrix: ray.data.Dataset, table: pa.Table, chosen: np.ndarray) -> None:
-    found = pa.concat_tables(ray.get(matrix.to_arrow_refs())).sort_by("transaction_id")
+def assert_same(matrix: FeatureTable, table: pa.Table, chosen: np.ndarray) -> None:
+    found = pa.concat_tables(matrix.blocks()).sort_by("transaction_id")
     order = np.argsort(table.column("transaction_id").to_numpy(zero_copy_only=False))
     expected = table.take(order[chosen[order]])
     assert found.column_names == [*ID_COLUMNS, *FEATURE_NAMES]

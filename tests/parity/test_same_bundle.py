@@ -37,7 +37,11 @@ def made(folder: Path, history: Path, seed: int = 0) -> Made:
         history,
         tracking_uri=uri,
         workers=2,
-        parameters=FitParameters(seed=seed, boosting=BoostingParameters(rounds=30, early_stopping_rounds=30)),
+        parameters=FitParameters(
+            seed=seed,
+            step_quantiles=4,
+            boosting=BoostingParameters(rounds=12, early_stopping_rounds=12, checkpoint_rounds=6),
+        ),
         created_at=CREATED_AT,
         show_progress=False,
     )
@@ -48,7 +52,7 @@ def made(folder: Path, history: Path, seed: int = 0) -> Made:
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("same") / "history"
-    simulate(folder, transactions=12_000, days=60, fraud_rate=0.05, show_progress=False)
+    simulate(folder, transactions=5_000, days=60, fraud_rate=0.15, show_progress=False)
     return folder
 
 

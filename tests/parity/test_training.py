@@ -10,27 +10,26 @@ import mlflow
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
-import ray.data
-from ray.data.expressions import col
 from rich.console import Console
 from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 
 from features.definitions import FEATURE_NAMES, fingerprint
 from features.errors import InvalidHistory, RegistryUnavailable
 from tests.unit.training.bundles import TRANSFORMS, made_up_samples
-from training.boosting import BoostingParameters, Samples, fit_boosted
+from training.boosting import BoostingParameters, fit_boosted
 from training.data_version import data_version
 from training.evaluation.scored_rows import score_rows
-from training.feature_rows import in_fixed_order
+from training.feature_files import EVENT_TIME, FeatureTable, joined, write_features
+from training.feature_rows import LABEL, labelled_rows
 from training.fit import FittedModels, fit
 from training.fit_parameters import FitParameters
 from training.history_files import read_days, split_by_day, writing_history
 from training.logistic import newton
 from training.metrics import score_metrics
 from training.models import BoostedModel
-from training.point_in_time import point_in_time
 from training.registry import MODEL_NAME, Registry
 from training.report import TrainingReport
+from training.samples import Samples
 from training.simulate import simulate
 from training.steps import learn_places
 from training.train import train
@@ -46,28 +45,32 @@ ROWS = 6000
 PARAMETERS = FitParameters(boosting=BoostingParameters(rounds=40, max_depth=4))
 
 
-def dataset(samples: Samples, blocks: int = 3) -> ray.data.Dataset:
+def filed(samples: Samples, folder: Path, files: int = 3) -> FeatureTable:
+    """Return samples as rows in so many feature files."""
+    folder.mkdir()
     columns = {name: samples.matrix[:, i] for i, name in enumerate(FEATURE_NAMES)}
-    table = pa.table({**columns, "is_fraud": pa.array(samples.labels.astype(np.int8))})
-    bounds = np.linspace(0, len(table), blocks + 1).astype(int)
-    return ray.data.from_arrow([table.slice(a, b - a) for a, b in pairwise(bounds)])
+    time = pa.array(np.arange(len(samples))).cast(pa.timestamp("ms", tz="UTC"))
+    table = pa.table({EVENT_TIME: time, LABEL: pa.array(samples.labels.astype(np.int8)), **columns})
+    bounds = np.linspace(0, len(table), files + 1).astype(int)
+    return joined([write_features(folder / f"{a}.arrow", table.slice(a, b - a)) for a, b in pairwise(bounds)])
 
 
-def fitted() -> FittedModels:
-    train_rows, validation_rows = dataset(made_up_samples(ROWS)), dataset(made_up_samples(2000, seed=1))
+def fitted(folder: Path) -> FittedModels:
+    train_rows = filed(made_up_samples(ROWS), folder / "train")
+    validation_rows = filed(made_up_samples(2000, seed=1), folder / "validation")
     return fit(train_rows, validation_rows, workers=2, parameters=PARAMETERS)
 
 
 @pytest.fixture(scope="module")
-def on_two_workers(local_ray: None) -> FittedModels:
+def on_two_workers(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> FittedModels:
     assert local_ray is None
-    return fitted()
+    return fitted(tmp_path_factory.mktemp("rows"))
 
 
 def test_logistic_regression_on_two_workers_equals_one_process(on_two_workers: FittedModels) -> None:
     samples = made_up_samples(ROWS)
-    places = learn_places(samples.matrix, samples.labels, quantiles=PARAMETERS.step_quantiles)
-    alone = newton(samples.matrix, samples.labels, TRANSFORMS, places=places)
+    places = learn_places(samples, quantiles=PARAMETERS.step_quantiles)
+    alone = newton(samples, TRANSFORMS, places=places)
     model = alone.model(FEATURE_NAMES, TRANSFORMS)
     assert on_two_workers.facts.lr_converged
     assert on_two_workers.facts.lr_steps == len(places) > 100
@@ -88,21 +91,10 @@ def test_boosted_trees_on_two_workers_rank_as_those_of_one_process(on_two_worker
     assert two > 0.75
 
 
-def test_the_same_data_and_workers_give_the_same_models(on_two_workers: FittedModels) -> None:
-    again = fitted()
+def test_the_same_data_and_workers_give_the_same_models(on_two_workers: FittedModels, tmp_path: Path) -> None:
+    again = fitted(tmp_path)
     assert again.lr.to_json() == on_two_workers.lr.to_json()
     assert again.xgb.booster.save_raw() == on_two_workers.xgb.booster.save_raw()
-
-
-def test_rows_keep_their_order_whichever_block_was_ready_first() -> None:
-    samples = made_up_samples(300)
-    blocks = dataset(samples).to_arrow_refs()
-    first, second = (
-        in_fixed_order(ray.data.from_arrow_refs(order)).take_batch(300)["amount"]
-        for order in (blocks, blocks[::-1])
-    )
-    np.testing.assert_array_equal(first, second)
-    assert sorted(first) == sorted(samples.matrix[:, 0])
 
 
 @pytest.fixture(scope="module")
@@ -139,12 +131,11 @@ def report(local_ray: None, history: Path, registry: Registry) -> TrainingReport
 
 
 def test_the_registered_bundle_scores_the_test_period_as_reported(
-    report: TrainingReport, history: Path, registry: Registry
+    report: TrainingReport, history: Path, registry: Registry, tmp_path: Path
 ) -> None:
     bundle, version = registry.load(MODEL_NAME, "challenger", fingerprint())
     assert version.version == report.version.version
-    rows = point_in_time(history, since=report.split.test.since, until=report.split.test.until)
-    labelled = rows.filter(expr=col("is_fraud").is_not_null())
+    labelled = labelled_rows(history, report.split.test, tmp_path)
     scored, threshold = score_rows(bundle, labelled), bundle.manifest.thresholds.fraud
     metrics = {name: score_metrics(scored.labels, scores, threshold) for name, scores in scored.scores.items()}
     for name, expected in report.metrics.items():

@@ -99,11 +99,13 @@ def test_each_trial_is_a_run_under_one_parent_with_parameters_and_metrics_a_test
     )
 
 
-def test_a_trial_reaches_what_one_worker_of_ray_train_reaches(undisturbed: Tuning, folder: Path) -> None:
+def test_a_trial_reaches_what_one_worker_of_ray_train_reaches(
+    undisturbed: Tuning, folder: Path, tmp_path: Path
+) -> None:
     history = folder / "history"
     fold = tuning_folds(str(folder / "weeks.yaml"), count_days(history))[0]
     chosen = load_parameters(undisturbed.best_file).parameters
-    rows = FeatureRows.of(history, fold.whole)
+    rows = FeatureRows.of(history, fold.whole, tmp_path)
     bundle = fit_fold(rows, fold, workers=1, parameters=chosen, thresholds=Thresholds())
     judged = rows.judge(fold, bundle)
     outcome = undisturbed.result.winner.outcomes[0]

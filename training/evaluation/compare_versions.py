@@ -15,6 +15,7 @@ from training.evaluation.version_periods import check_not_seen, period_fold, ver
 from training.local_ray import local_ray
 from training.progress import StepBar, progress_bar
 from training.registry import MODEL_NAME, RegisteredVersion, Registry
+from training.scratch import scratch_folder
 from training.split import count_days
 
 DEFAULT_SETTINGS: Final = MetricSettings()
@@ -55,6 +56,7 @@ def compare_versions(
     settings: MetricSettings = DEFAULT_SETTINGS,
     show_progress: bool = True,
     ray_address: str | None = None,
+    storage: Path | None = None,
 ) -> Comparison:
     """Return how a candidate does beside the champion, both judged by their ensembles on the same payments.
 
@@ -63,6 +65,7 @@ def compare_versions(
         since, until: the first day, and the day after the last; None: the candidate's own test period.
         settings: their threshold is not used: both are flagged at that of the champion.
         ray_address: a running cluster; None: a private Ray on this machine, gone at the end.
+        storage: folder for the features that every node can write; None: where temporary files go.
 
     Raises:
         RegistryUnavailable: the registry does not answer, or has no such version.
@@ -77,10 +80,10 @@ def compare_versions(
     for (_, version), own in zip(loaded, periods, strict=True):
         check_not_seen(fold, own, version.version)
     settings = settings.model_copy(update={"threshold": loaded[0][0].manifest.thresholds.fraud})
-    with progress_bar(show=show_progress) as progress, local_ray(ray_address):
+    with progress_bar(show=show_progress) as progress, local_ray(ray_address), scratch_folder(storage) as scratch:
         bar = StepBar(progress, "Compare", 3)
         with bar.step("features"):
-            rows = FeatureRows.of(history, fold.judging)
+            rows = FeatureRows.of(history, fold.judging, scratch)
         with bar.step("scores"):
             judged = [rows.judge(fold, bundle) for bundle, _ in loaded]
         with bar.step("differences and intervals"):

@@ -1,15 +1,14 @@
 """Folds judged on the product's own features: computed once for a protocol, then read block by block."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
-import ray
-import ray.data
 
+from features.definitions import FEATURE_NAMES
 from features.formulas import Matrix
 from features.transaction import Int64s
 from training.arrivals import milliseconds
@@ -19,7 +18,8 @@ from training.evaluation.judged import JudgedFold, bundle_importance, bundle_sco
 from training.evaluation.known_frauds import judged_rows
 from training.evaluation.protocols import Fold
 from training.evaluation.slices import slices
-from training.feature_rows import EVENT_TIME, labelled_rows, rows_within, to_labels, to_matrix
+from training.feature_files import EVENT_TIME, FeatureTable
+from training.feature_rows import LABEL, labelled_rows, to_matrix
 
 _BESIDE: Final = ("customer_id", "fraud_pattern")
 _ID: Final = "transaction_id"
@@ -27,54 +27,54 @@ _ID: Final = "transaction_id"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureRows:
-    """The labelled rows of some time with all features, as blocks in Ray's object store.
+    """The labelled rows of some time with all features, in files.
 
     Attributes:
-        dataset: the rows, for fitting.
-        blocks: the same rows as references to Arrow tables.
-        rows: what metrics need of them, in the order of the blocks.
+        table: the rows, for fitting.
+        held: those of them that metrics may be computed on.
+        rows: what metrics need of these, in their order.
         ids: their transaction ids, when they were asked for.
     """
 
-    dataset: ray.data.Dataset
-    blocks: Sequence["ray.ObjectRef[pa.Table]"]
+    table: FeatureTable
+    held: FeatureTable
     rows: HeldOut
     ids: pa.ChunkedArray | None = None
 
     @classmethod
-    def of(cls, history: Path, period: Period, *, ids: bool = False) -> "FeatureRows":
+    def of(
+        cls, history: Path, period: Period, folder: Path, *, judging: Period | None = None, ids: bool = False
+    ) -> "FeatureRows":
         """Return the labelled rows of a period, computed. Ray must be running.
 
         Args:
+            folder: an empty folder for the files (:func:`training.scratch.scratch_folder`); they must stay as long
+                as the rows are used.
+            judging: the time of the rows that metrics may be computed on; None: all of it.
             ids: keep their transaction ids, too.
 
         Raises:
             InvalidHistory: the history cannot be read.
+            OutOfSpace: the disk of ``folder`` is too full.
         """
         beside = (*_BESIDE, _ID) if ids else _BESIDE
-        dataset = labelled_rows(history, period, beside)
-        blocks = dataset.to_arrow_refs()
-        table = pa.concat_tables([_small(ray.get(block), beside) for block in blocks])
-        return cls(dataset, blocks, _held_out(table), table.column(_ID) if ids else None)
+        table = labelled_rows(history, period, folder, beside)
+        held = table if judging is None else table.within(judging)
+        return cls(table, held, _held_out(held), held.column(_ID) if ids else None)
 
-    def within(self, period: Period) -> ray.data.Dataset:
-        """Return ``is_fraud`` and ``FEATURE_NAMES`` of the rows of a period, for fitting."""
-        return rows_within(self.dataset, period)
+    def within(self, period: Period) -> FeatureTable:
+        """Return the rows of a period, for fitting."""
+        return self.table.within(period)
 
     def between(self, period: Period) -> Rows:
-        """Return which rows lie in a period."""
+        """Return which of ``rows`` lie in a period."""
         time = self.rows.event_time_ms
         return np.asarray((time >= milliseconds(period.since)) & (time < milliseconds(period.until)))
 
     def matrices(self, chosen: Int64s) -> Iterator[Matrix]:
-        """Yield the features of chosen rows (ascending indices), one block at a time."""
-        start = 0
-        for block in self.blocks:
-            table = ray.get(block)
-            first, last = np.searchsorted(chosen, [start, start + len(table)])
-            if last > first:
-                yield to_matrix(table.take(chosen[first:last] - start))
-            start += len(table)
+        """Yield the features of chosen ``rows`` (ascending indices), one block at a time."""
+        for block in self.held.chosen(chosen, FEATURE_NAMES):
+            yield to_matrix(block)
 
     def judged(self, fold: Fold) -> Int64s:
         """Return the rows that the test of a fold judges, ascending."""
@@ -106,22 +106,19 @@ class FeatureRows:
 _SLICED_BY: Final = ("count_last_30d", "merchant_count_last_30d", "merchant_fraud_count_30d")
 
 
-def _small(block: pa.Table, beside: tuple[str, ...]) -> pa.Table:
-    """Return what metrics need of a block."""
-    return block.select([EVENT_TIME, "is_fraud", *beside, "amount", *_SLICED_BY])
+def _held_out(rows: FeatureTable) -> HeldOut:
+    """Return what metrics need of rows, read column by column."""
+    labels = rows.column(LABEL).to_numpy().astype(np.float64)
+    amount_minor = np.rint(rows.column("amount").to_numpy() * MINOR_UNITS).astype(np.int64)
+    customer, merchant, frauds = (rows.column(name).to_numpy() for name in _SLICED_BY)
+    patterns = rows.column("fraud_pattern")
+    groupings = slices(labels, amount_minor, customer, merchant, frauds, patterns)
+    codes, customers = _codes(rows.column("customer_id"))
+    time = rows.column(EVENT_TIME).cast(pa.timestamp("ms", tz="UTC")).cast(pa.int64())
+    return HeldOut(time.to_numpy(), amount_minor, codes, customers, labels, groupings)
 
 
-def _held_out(table: pa.Table) -> HeldOut:
-    customers = table.column("customer_id").combine_chunks().dictionary_encode()
-    labels = to_labels(table)
-    amount_minor = np.rint(table.column("amount").to_numpy() * MINOR_UNITS).astype(np.int64)
-    customer, merchant, frauds = (table.column(name).to_numpy() for name in _SLICED_BY)
-    patterns = table.column("fraud_pattern").to_pylist()
-    return HeldOut(
-        event_time_ms=table.column(EVENT_TIME).cast(pa.timestamp("ms", tz="UTC")).cast(pa.int64()).to_numpy(),
-        amount_minor=amount_minor,
-        customer=customers.indices.to_numpy().astype(np.int64),
-        customers=len(customers.dictionary),
-        labels=labels,
-        groupings=slices(labels, amount_minor, customer, merchant, frauds, patterns),
-    )
+def _codes(names: pa.ChunkedArray) -> tuple[Int64s, int]:
+    """Return the number (n,) of each name in order of first occurrence, and how many there are."""
+    encoded = names.dictionary_encode().combine_chunks()
+    return encoded.indices.to_numpy().astype(np.int64), len(encoded.dictionary)

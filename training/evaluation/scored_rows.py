@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import ray.data
 
+from features.definitions import FEATURE_NAMES
 from features.transaction import Int64s
 from training.bundle import Bundle
 from training.evaluation.judged import bundle_scores, concatenated
-from training.feature_rows import to_amounts_minor, to_days, to_labels, to_matrix
+from training.feature_files import EVENT_TIME, FeatureTable
+from training.feature_rows import LABEL, to_amounts_minor, to_days, to_labels, to_matrix
 from training.metrics import best_f1_threshold
 from training.models import Floats
 from training.thresholds import Outcomes
@@ -33,12 +34,11 @@ class ScoredRows:
         return Outcomes(self.labels, self.scores["ensemble"], self.amount_minor, self.day)
 
 
-def score_rows(bundle: Bundle, rows: ray.data.Dataset) -> ScoredRows:
+def score_rows(bundle: Bundle, rows: FeatureTable) -> ScoredRows:
     """Return the scores of ``event_time``, ``is_fraud`` and ``FEATURE_NAMES``, one block in memory at a time."""
-    tables = [table for table in rows.iter_batches(batch_size=None, batch_format="pyarrow") if len(table)]
-    return ScoredRows(
-        np.concatenate([to_labels(table) for table in tables]),
-        concatenated([bundle_scores(bundle, to_matrix(table)) for table in tables]),
-        np.concatenate([to_amounts_minor(table) for table in tables]),
-        np.concatenate([to_days(table) for table in tables]),
-    )
+    parts = [
+        (to_labels(block), bundle_scores(bundle, to_matrix(block)), to_amounts_minor(block), to_days(block))
+        for block in rows.blocks([EVENT_TIME, LABEL, *FEATURE_NAMES])
+    ]
+    labels, scores, amounts, days = zip(*parts, strict=True)
+    return ScoredRows(np.concatenate(labels), concatenated(scores), np.concatenate(amounts), np.concatenate(days))

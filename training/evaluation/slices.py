@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa  # type: ignore[import-untyped]
 
 from features.transaction import Int64s
 from training.evaluation.held_out import MINOR_UNITS, Grouping, grouped
@@ -22,7 +23,7 @@ def slices(
     customer_payments: Floats,
     merchant_payments: Floats,
     merchant_frauds: Floats,
-    patterns: Sequence[str | None],
+    patterns: Sequence[str | None] | pa.ChunkedArray,
 ) -> dict[str, Grouping]:
     """Return the groupings of n rows; that by fraud pattern only where the history knows any.
 
@@ -54,17 +55,24 @@ def slices(
     return found | _by_pattern(labels, patterns)
 
 
-def _by_pattern(labels: Floats, patterns: Sequence[str | None]) -> dict[str, Grouping]:
+def _by_pattern(labels: Floats, patterns: Sequence[str | None] | pa.ChunkedArray) -> dict[str, Grouping]:
     """Return the grouping of the frauds by pattern; every genuine payment belongs to all of them."""
-    word = np.array([pattern or "" for pattern in patterns], np.str_)
-    is_fraud = labels == 1
-    names = sorted({str(name) for name in word[is_fraud]} - {""})
+    fraud = np.flatnonzero(labels == 1)
+    # Of the frauds alone: they are few, and words take room.
+    words = pa.chunked_array([pa.array(patterns, pa.string())]) if isinstance(patterns, Sequence) else patterns
+    word = np.array([pattern or "" for pattern in words.take(pa.array(fraud)).to_pylist()], np.str_)
+    names = sorted({str(name) for name in word} - {""})
     if not names:
         return {}
-    conditions: list[tuple[str, Bools]] = [(name, is_fraud & (word == name)) for name in names]
-    unknown = is_fraud & (word == "")
-    if unknown.any():
-        conditions.append(("unknown", unknown))
+
+    def mask(name: str) -> Bools:
+        rows = np.zeros(len(labels), bool)
+        rows[fraud[word == name]] = True
+        return rows
+
+    conditions = [(name, mask(name)) for name in names]
+    if (word == "").any():
+        conditions.append(("unknown", mask("")))
     return {"fraud pattern": grouped(conditions, len(labels))}
 
 

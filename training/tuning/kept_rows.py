@@ -18,6 +18,7 @@ from training.arrivals import milliseconds
 from training.bundle import Period
 from training.evaluation.held_out import HeldOut
 from training.evaluation.own_features import FeatureRows
+from training.scratch import scratch_folder
 
 FEATURES_FILE: Final = "features.npy"
 ROWS_FILE: Final = "rows.npz"
@@ -62,9 +63,14 @@ def keep_rows(history: Path, period: Period, folder: Path) -> None:
 
     Raises:
         InvalidHistory: the history cannot be read.
+        OutOfSpace: the disk for temporary files is too full.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    computed = FeatureRows.of(history, period)
+    with scratch_folder() as scratch:
+        _keep(FeatureRows.of(history, period, scratch), folder)
+
+
+def _keep(computed: FeatureRows, folder: Path) -> None:
     rows = computed.rows
     # In order of time, so that the periods of a fold are read from the disk in one piece.
     order = np.argsort(rows.event_time_ms, kind="stable")

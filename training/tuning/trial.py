@@ -8,7 +8,6 @@ import numpy as np
 import xgboost as xgb
 from pydantic import BaseModel, ConfigDict
 
-from training.boosting import Samples
 from training.bundle import EnsembleWeights, Period
 from training.ensemble import fit_ensemble
 from training.evaluation.known_frauds import judged_rows
@@ -16,6 +15,7 @@ from training.evaluation.metrics import MetricSettings, metric_values
 from training.evaluation.protocols import Fold
 from training.fit_parameters import FitParameters
 from training.models import BoostedModel, Floats
+from training.samples import Samples
 from training.shard_fit import fit_shard
 from training.tuning.kept_rows import KeptRows
 

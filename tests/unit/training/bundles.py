@@ -7,11 +7,12 @@ import xgboost as xgb
 
 from features.definitions import FEATURE_NAMES, fingerprint
 from features.formulas import Matrix
-from training.boosting import BoostingParameters, Samples
+from training.boosting import BoostingParameters
 from training.bundle import Bundle, Manifest, Period
 from training.calibration import Calibration
 from training.logistic import newton
 from training.models import FEATURE_TRANSFORMS, BoostedModel, LogisticModel, Transform
+from training.samples import Samples
 from training.steps import learn_places
 
 TRANSFORMS: tuple[Transform, ...] = tuple(FEATURE_TRANSFORMS[name] for name in FEATURE_NAMES)
@@ -28,8 +29,8 @@ def made_up_samples(rows: int, seed: int = 0) -> Samples:
 
 
 def logistic_model(samples: Samples) -> LogisticModel:
-    places = learn_places(samples.matrix, samples.labels, quantiles=4)
-    return newton(samples.matrix, samples.labels, TRANSFORMS, places=places).model(FEATURE_NAMES, TRANSFORMS)
+    places = learn_places(samples, quantiles=4)
+    return newton(samples, TRANSFORMS, places=places).model(FEATURE_NAMES, TRANSFORMS)
 
 
 def boosted_model(samples: Samples, rounds: int = 20) -> BoostedModel:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import httpx
 
+from deployments.deadline import TimeLeft
 from deployments.decision import Decisions, decide, fired_rules
 from deployments.hot_route import Answer
 from deployments.json_bulk import JsonBulk
@@ -51,7 +52,7 @@ class FakeService(httpx.BaseTransport):
 
     def __post_init__(self) -> None:
         self._loop = asyncio.Runner()
-        self._scoring = Scoring(self._decide, IngressSettings(), Account())
+        self._scoring = Scoring(self._decide, IngressSettings(deadline_ms=60_000), Account())
         self._bulk = JsonBulk(self._scoring, lambda: self._scoring.settings)
 
     def __enter__(self) -> Self:
@@ -98,7 +99,7 @@ class FakeService(httpx.BaseTransport):
             return httpx.Response(503, json={"error": error})
         return httpx.Response(answer.status, content=answer.body)
 
-    async def _decide(self, batch: TransactionBatch, include_features: bool) -> Decisions:
+    async def _decide(self, batch: TransactionBatch, include_features: bool, _: TimeLeft) -> Decisions:
         self.batches.append(batch.transaction_id)
         matrix = self._observe(batch)
         scores = self.bundle.score(matrix)

@@ -7,8 +7,9 @@ from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 
 from features.definitions import FEATURE_NAMES
 from tests.unit.training.bundles import made_up_samples
-from training.boosting import NOT_BEGUN, BoostedFit, BoostingParameters, BoostingProgress, Samples, fit_boosted
+from training.boosting import NOT_BEGUN, BoostedFit, BoostingParameters, BoostingProgress, fit_boosted
 from training.models import BoostedModel
+from training.samples import Samples
 
 
 def fitted(parameters: BoostingParameters) -> BoostedFit:
@@ -53,6 +54,15 @@ def test_a_weight_counts_as_so_many_rows() -> None:
 def test_the_same_data_give_the_same_trees() -> None:
     first, second = (fitted(BoostingParameters(rounds=10)).booster for _ in range(2))
     assert first.save_raw() == second.save_raw()
+
+
+def test_rows_in_blocks_give_the_trees_of_one_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+    weighted = replace(made_up_samples(2000), weights=np.linspace(0.5, 2, 2000))
+    validation, parameters = made_up_samples(1000, seed=1), BoostingParameters(rounds=10)
+    whole = fit_boosted(weighted, validation, FEATURE_NAMES, parameters, threads=1, seed=0)
+    monkeypatch.setattr("training.samples.BLOCK_ROWS", 137)
+    blocks = fit_boosted(weighted, validation, FEATURE_NAMES, parameters, threads=1, seed=0)
+    assert blocks.booster.save_raw() == whole.booster.save_raw()
 
 
 def test_the_booster_knows_the_names_of_its_features() -> None:

@@ -15,6 +15,7 @@ from features.formulas import Matrix
 from tests.unit.training.bundles import made_up_samples
 from tests.unit.training.ranks import Ranks
 from training.models import Floats
+from training.samples import Samples
 from training.steps import STEPPED, StepPlaces, Steps, learn_places
 
 COLUMNS = (0, 2)
@@ -45,19 +46,19 @@ matrices = hnp.arrays(np.float64, st.tuples(st.integers(0, 30), st.just(3)), ele
 @settings(max_examples=60, deadline=None)
 def test_places_are_the_quantiles_of_the_frauds(matrix: Matrix, data: st.DataObject, quantiles: int) -> None:
     labels = data.draw(hnp.arrays(np.float64, len(matrix), elements=st.sampled_from([0.0, 1.0])))
-    places = learn_places(matrix, labels, quantiles=quantiles, columns=COLUMNS)
+    places = learn_places(Samples(matrix, labels), quantiles=quantiles, columns=COLUMNS)
     assert as_pairs(places) == naive_places(matrix, labels, quantiles, COLUMNS)
 
 
 @pytest.mark.parametrize("bounds", [[150], [5, 290], [0, 100]], ids=["halves", "uneven", "one empty"])
 def test_every_worker_finds_the_places_that_one_would_find(bounds: list[int]) -> None:
     samples = made_up_samples(300)
-    alone = learn_places(samples.matrix, samples.labels, quantiles=10)
+    alone = learn_places(samples, quantiles=10)
     ranks = Ranks(len(bounds) + 1)
     shards = zip(np.split(samples.matrix, bounds), np.split(samples.labels, bounds), strict=True)
     with ThreadPoolExecutor(len(bounds) + 1) as pool:
         found = [
-            pool.submit(learn_places, matrix, labels, quantiles=10, allreduce=ranks.allreduce(rank))
+            pool.submit(learn_places, Samples(matrix, labels), quantiles=10, allreduce=ranks.allreduce(rank))
             for rank, (matrix, labels) in enumerate(shards)
         ]
         for places in found:
@@ -66,8 +67,8 @@ def test_every_worker_finds_the_places_that_one_would_find(bounds: list[int]) ->
 
 def test_one_part_and_no_fraud_mean_no_steps() -> None:
     samples = made_up_samples(100)
-    assert len(learn_places(samples.matrix, samples.labels, quantiles=1)) == 0
-    assert len(learn_places(samples.matrix, np.zeros(100), quantiles=10)) == 0
+    assert len(learn_places(samples, quantiles=1)) == 0
+    assert len(learn_places(Samples(samples.matrix, np.zeros(100)), quantiles=10)) == 0
 
 
 def test_features_of_two_values_get_no_steps() -> None:

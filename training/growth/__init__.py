@@ -1,0 +1,1 @@
+"""How training grows with the history: time of each step, and memory of all processes."""
