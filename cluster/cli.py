@@ -32,6 +32,10 @@ def up_command(
     config: Annotated[
         Path | None, typer.Option(help="Serve config. [env: TOLLGATE_CONFIG; default: serve_config.yaml]")
     ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address to let clients in at; any but loopback needs API keys. [env: TOLLGATE_HOST]"),
+    ] = None,
     port: Annotated[
         list[str] | None, typer.Option(help="A port, as name=number; repeatable. [env: TOLLGATE_PORT_<NAME>]")
     ] = None,
@@ -52,6 +56,7 @@ def up_command(
             os.environ,
             home=home,
             config=config,
+            host=host,
             port_base=port_base,
             ports=port or (),
             transactions=transactions,

@@ -10,6 +10,7 @@ from cluster.first_model import train_first_model
 from cluster.ports import conflicts
 from cluster.processes import MLFLOW, RAY, VALKEY, owned_by, stop
 from cluster.record import exclusive, refuse_changes, remember
+from cluster.secret_files import make_secret
 from cluster.serve_config import config_to_deploy
 from cluster.serve_rest import deploy, wait_until_running
 from cluster.settings import ClusterSettings
@@ -42,6 +43,8 @@ def up(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) 
         refuse_changes(settings)
         for folder in (settings.logs, settings.work):
             folder.mkdir(parents=True, exist_ok=True)
+        for secret in (settings.ray_token_file, settings.valkey_password_file):
+            make_secret(secret)
         running = _remove_remains(settings, steps)
         _check_ports(settings, steps)
         remember(settings)

@@ -16,6 +16,7 @@ from features.errors import (
     LabelConflict,
     OnlineStoreUnavailable,
     Overloaded,
+    RateLimited,
     RegistryUnavailable,
     TollgateError,
 )
@@ -50,6 +51,7 @@ STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     InvalidLabel: (422, "invalid_label"),
     LabelConflict: (409, "label_conflict"),
     InvalidStream: (400, "invalid_arrow"),
+    RateLimited: (429, "rate_limited"),
     Overloaded: (503, "overloaded"),
     DeadlineExceeded: (503, "overloaded"),
     OnlineStoreUnavailable: (503, "unavailable"),

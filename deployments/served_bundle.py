@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+import os
 
 from deployments.settings import ModelRef
 from features.definitions import fingerprint
 from features.errors import BundleRefused, RegistryUnavailable
-from training.registry import Bundle, Registry
+from training.registry import Bundle, Registry, with_password_of
 
 logger = logging.getLogger("ray.serve")
 
@@ -15,11 +16,11 @@ class ServedBundle:
     """Holds one bundle at a time. A bundle that is refused leaves the old one in place, and says so.
 
     Args:
-        tracking_uri: of the MLflow registry.
+        tracking_uri: of the MLflow registry; user and password, if it needs them, come from the environment.
     """
 
     def __init__(self, tracking_uri: str) -> None:
-        self._tracking_uri = tracking_uri
+        self._tracking_uri = with_password_of(os.environ.get("MLFLOW_TRACKING_URI", ""), tracking_uri)
         self._bundle: Bundle | None = None
         self.version = ""
         self.problem = ""

@@ -269,5 +269,16 @@ def without_password(tracking_uri: str) -> str:
     return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
 
 
+def with_password_of(given: str, address: str) -> str:
+    """Return an address with user and password of another one, where that is of the same place.
+
+    >>> with_password_of("http://ada:secret@mlflow:5000", "http://mlflow:5000")
+    'http://ada:secret@mlflow:5000'
+    >>> with_password_of("http://ada:secret@elsewhere:5000", "http://mlflow:5000")
+    'http://mlflow:5000'
+    """
+    return given if given and without_password(given) == address else address
+
+
 def _registered(version: "ModelVersion") -> RegisteredVersion:
     return RegisteredVersion(version.name, str(version.version), version.run_id or "", dict(version.tags))

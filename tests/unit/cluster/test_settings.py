@@ -58,9 +58,9 @@ def test_a_port_base_that_is_no_number_is_refused() -> None:
 
 def test_external_servers_replace_the_embedded_ones_and_free_their_ports() -> None:
     settings = settings_from(
-        {"TOLLGATE_REDIS_URL": "redis://store:6379/1", "MLFLOW_TRACKING_URI": "http://registry:5000"}
+        {"TOLLGATE_REDIS_URL": "rediss://store:6379/1", "MLFLOW_TRACKING_URI": "http://registry:5000"}
     )
-    assert settings.redis_url == "redis://store:6379/1"
+    assert settings.redis_url == "rediss://store:6379/1"
     assert settings.mlflow_uri == "http://registry:5000"
     assert not {"valkey", "mlflow"} & {port.name for port in settings.needed_ports()}
 
