@@ -24,11 +24,6 @@ class TokenBucket:
         self._left = rate.burst
         self._filled_at_s = now_s
 
-    @property
-    def rate(self) -> Rate:
-        """The bound that it counts by."""
-        return self._rate
-
     def missing_s(self, now_s: float) -> float:
         """Return in how many seconds the next transaction is admitted; 0 when it is now."""
         self._left = min(self._rate.burst, self._left + (now_s - self._filled_at_s) * self._rate.per_s)

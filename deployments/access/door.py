@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Final
 
-import ray
-
 from deployments.access.key_file import VARIABLE
 from features.errors import InvalidKeys
 from features.store_address import is_loopback
@@ -36,6 +34,9 @@ def bound_host() -> str | None:
 
     None where Serve does not run, as in tests, or serves no HTTP.
     """
+    # Imported here, as the launcher asks check_door alone and should not wait for Ray.
+    import ray
+
     if not ray.is_initialized():
         return None
     # Serve tells a replica so by no public means; Ray's version is pinned, and a test of the real graph looks.

@@ -30,12 +30,18 @@ class Meter:
     def __init__(self, key: ApiKey, clock: Callable[[], float] = time.monotonic) -> None:
         assert key.rate is not None
         self._id = key.id
+        self._rate = key.rate
         self._clock = clock
         self._bucket = TokenBucket(key.rate, clock())
 
     def holds(self, key: ApiKey) -> bool:
         """Return whether it counts by the key's rate, which may have changed."""
-        return self._bucket.rate == key.rate
+        if key.rate is self._rate:
+            return True  # As always but after the file of the keys was read anew.
+        if key.rate != self._rate or key.rate is None:
+            return False
+        self._rate = key.rate
+        return True
 
     def pay(self, transactions: int) -> None:
         """Take transactions from what the key may send.
@@ -45,7 +51,7 @@ class Meter:
         """
         missing_s = self._bucket.missing_s(self._clock())
         if missing_s:
-            rate = self._bucket.rate
+            rate = self._rate
             raise RateLimited(
                 f"the key {self._id} may send {rate.per_s:g} transactions a second to a replica,"
                 f" {rate.burst:g} at once; retry after {math.ceil(missing_s)} s",
