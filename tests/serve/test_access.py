@@ -4,6 +4,7 @@ import copy
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,6 @@ import httpx
 import psutil
 import pytest
 import redis
-from ray.serve.generated import serve_pb2, serve_pb2_grpc
 
 from cluster.processes import RAY, VALKEY, owned_by
 from cluster.record import remembered
@@ -75,7 +75,7 @@ def bearer(text: str) -> dict[str, str]:
 
 
 def doors(stack: Stack) -> list[str]:
-    """Return every address of the stack that answers payments: HAProxy, each ingress replica, Serve's own proxy."""
+    """Return every address that answers payments: HAProxy's, of each ingress replica, of Serve's own proxy."""
     found = [stack.http]
     for one in owned_by(stack.home, RAY):
         if "Ingress" in one.name or "ProxyActor" in one.name:
@@ -185,6 +185,9 @@ def ports_on_all_interfaces(stack: Stack) -> list[int]:
 
 
 def refusal_of(port: int) -> grpc.StatusCode:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Ray Serve warns of how it declares its own fields.
+        from ray.serve.generated import serve_pb2, serve_pb2_grpc
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, pytest.raises(grpc.RpcError) as refused:
         serve_pb2_grpc.ASGIServiceStub(channel).HandleRequest(serve_pb2.ASGIRequest(), timeout=30)
     return refused.value.code()
