@@ -59,6 +59,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorResponse, "description": "The body is not JSON."},
     413: {"model": ErrorResponse, "description": "The body is too large."},
     422: {"model": ErrorResponse, "description": "A field breaks the contract; details name it."},
+    **_ACCESS_ERRORS,
     **_SERVER_ERRORS,
 }
 _INCLUDE: dict[str, Any] = {
@@ -221,7 +222,7 @@ class Ingress:
         @api.get(
             "/model",
             summary="The served bundle and the policy over it",
-            responses={**_example(EXAMPLE_MODEL), **_SERVER_ERRORS},
+            responses={**_example(EXAMPLE_MODEL), **_ACCESS_ERRORS, **_SERVER_ERRORS},
         )
         async def model() -> JSONResponse:
             return JSONResponse(await self._router.model.remote())
