@@ -13,7 +13,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cluster import evaluation_commands, log_commands, model_commands, offline_commands, tuning_commands
+from cluster import (
+    evaluation_commands,
+    key_commands,
+    log_commands,
+    model_commands,
+    offline_commands,
+    tuning_commands,
+)
 from cluster.reporting import Home, reporting, standing_settings
 from cluster.settings import ClusterSettings, settings_from
 
@@ -31,6 +38,10 @@ def up_command(
     home: Home = None,
     config: Annotated[
         Path | None, typer.Option(help="Serve config. [env: TOLLGATE_CONFIG; default: serve_config.yaml]")
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address to let clients in at; any but loopback needs API keys. [env: TOLLGATE_HOST]"),
     ] = None,
     port: Annotated[
         list[str] | None, typer.Option(help="A port, as name=number; repeatable. [env: TOLLGATE_PORT_<NAME>]")
@@ -52,6 +63,7 @@ def up_command(
             os.environ,
             home=home,
             config=config,
+            host=host,
             port_base=port_base,
             ports=port or (),
             transactions=transactions,
@@ -102,6 +114,7 @@ app.command("tune")(tuning_commands.tune_command)
 app.command("evaluate")(evaluation_commands.evaluate_command)
 app.command("protocols")(evaluation_commands.protocols_command)
 app.add_typer(model_commands.app)
+app.add_typer(key_commands.app)
 app.command("backfill")(offline_commands.backfill_command)
 app.command("replay")(offline_commands.replay_command)
 app.command("score")(offline_commands.score_command)
@@ -128,6 +141,11 @@ def _show_addresses(settings: ClusterSettings) -> None:
         f"Ray dashboard  {settings.dashboard_url}",
         f"MLflow         {without_password(settings.mlflow_uri)}",
         "",
-        f"curl -s {settings.http_url}/predict -H 'content-type: application/json' -d '{body}'",
+        f"curl -s {settings.http_url}/predict{_key_header(settings)} -H 'content-type: application/json' "
+        f"-d '{body}'",
     ):
         Console().print(Text(line), soft_wrap=True)
+
+
+def _key_header(settings: ClusterSettings) -> str:
+    return "" if settings.api_keys_file is None else ' -H "authorization: Bearer $TOLLGATE_API_KEY"'

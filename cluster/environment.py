@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
+from cluster.haproxy_fence import PROGRAM
 from cluster.processes import COMPONENT, MARK, RAY
 from cluster.settings import INGRESS_PORTS, PROJECT, ClusterSettings
 
-# Variables of the calling shell that would make Ray join another cluster than the one being started.
-FOREIGN = ("RAY_ADDRESS", "RAY_JOB_CONFIG_JSON_ENV_VAR", "RAY_RUNTIME_ENV_HOOK")
+# Variables of the calling shell that would make Ray join another cluster than the one being started, or show a
+# token that is not its own.
+FOREIGN = ("RAY_ADDRESS", "RAY_JOB_CONFIG_JSON_ENV_VAR", "RAY_RUNTIME_ENV_HOOK", "RAY_AUTH_TOKEN")
 
 
 def component_environment(settings: ClusterSettings, component: str, base: Mapping[str, str]) -> dict[str, str]:
@@ -19,16 +21,29 @@ def component_environment(settings: ClusterSettings, component: str, base: Mappi
         "PYTHONPATH": ":".join(paths),
         "TOLLGATE_HOME": str(settings.home),
         "TOLLGATE_DATA_FOLDER": str(settings.data),
-        "TOLLGATE_REDIS_URL": settings.redis_url,
+        **settings.store_variables,
+        **_access(settings),
         "MLFLOW_TRACKING_URI": settings.mlflow_uri,
-        # Explicit, because a plain ``ray.init`` of the user may have left a token that flips the default.
-        "RAY_AUTH_MODE": "disabled",
+        # Explicit, because what a plain ``ray.init`` of the user left behind would decide otherwise.
+        "RAY_AUTH_MODE": settings.ray_auth,
+        "RAY_AUTH_TOKEN_PATH": str(settings.ray_token_file),
+        # Its name notwithstanding: no other machine joins, so Ray takes the loopback address as this machine's.
+        # Then GCS, raylet, agents and workers listen there alone, and otherwise on all interfaces.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
         # The processes are the parallelism; numeric libraries that start a thread a core only get in the way.
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
     }
+
+
+def _access(settings: ClusterSettings) -> dict[str, str]:
+    variables = {"TOLLGATE_ALLOW_ANONYMOUS": "1"} if settings.allow_anonymous else {}
+    if settings.api_keys_file is not None:
+        # A path, which may be known: what it names is hashes, in a file of this user alone.
+        variables["TOLLGATE_API_KEYS_FILE"] = str(settings.api_keys_file)
+    return variables
 
 
 def head_environment(settings: ClusterSettings, base: Mapping[str, str]) -> dict[str, str]:
@@ -47,7 +62,9 @@ def head_environment(settings: ClusterSettings, base: Mapping[str, str]) -> dict
         "RAY_SERVE_HAPROXY_NBTHREAD": str(settings.haproxy_threads),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(ports.haproxy_stats),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports.haproxy_metrics),
-        # HAProxy's admin socket is open to everybody (mode 666), so its folder must not be.
+        # HAProxy itself, with the doors closed that Serve leaves open.
+        "RAY_SERVE_HAPROXY_BINARY_PATH": str(settings.runtime / PROGRAM),
+        # Serve makes HAProxy's admin socket open to everybody (mode 666), so its folder must not be.
         "RAY_SERVE_HAPROXY_SOCKET_PATH": str(sockets / "admin.sock"),
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(sockets / "metrics.sock"),
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(sockets / "haproxy.cfg"),

@@ -12,7 +12,9 @@ from typing import Any
 import httpx
 
 from cluster.environment import head_environment
+from cluster.haproxy_fence import write_fence
 from cluster.processes import RAY, Owned, owned_by, stop
+from cluster.secret_files import make_secret, read_secret
 from cluster.settings import LOOPBACK, ClusterSettings
 from cluster.waiting import wait_until
 from features.errors import ClusterError
@@ -33,6 +35,8 @@ def start_head(settings: ClusterSettings, base: Mapping[str, str]) -> None:
         ClusterError: the head did not come up.
     """
     make_private(settings.runtime)
+    make_secret(settings.ray_token_file)
+    write_fence(settings.runtime, settings.ports.haproxy_stats, settings.ports.haproxy_metrics, LOOPBACK)
     log = settings.logs / "ray-start.log"
     for _ in range(ATTEMPTS):
         if _run_ray_start(settings, base, log) and wait_until(lambda: is_up(settings), DASHBOARD_WAIT_S):
@@ -96,7 +100,7 @@ def is_up(settings: ClusterSettings) -> bool:
     if not {"gcs_server", "raylet"} <= names:
         return False
     try:
-        return httpx.get(f"{settings.dashboard_url}/api/version", timeout=ASK_TIMEOUT_S).is_success
+        return _get(settings, "/api/version").is_success
     except httpx.TransportError:
         return False
 
@@ -108,12 +112,27 @@ def nodes(settings: ClusterSettings) -> list[dict[str, Any]]:
         ClusterError: the dashboard does not answer.
     """
     try:
-        answer = httpx.get(f"{settings.dashboard_url}/api/v0/nodes", timeout=ASK_TIMEOUT_S)
+        answer = _get(settings, "/api/v0/nodes")
         answer.raise_for_status()
     except httpx.HTTPError as error:
         raise ClusterError(f"Ray's dashboard at {settings.dashboard_url} does not answer: {error}") from error
     found: list[dict[str, Any]] = answer.json()["data"]["result"]["result"]
     return found
+
+
+def ray_headers(settings: ClusterSettings) -> dict[str, str]:
+    """Returns the headers that a request to Ray's dashboard needs: those of its token.
+
+    Raises:
+        ClusterError: the file of the token can be read by others.
+    """
+    if settings.ray_auth == "disabled" or not settings.ray_token_file.exists():
+        return {}
+    return {"authorization": f"Bearer {read_secret(settings.ray_token_file)}"}
+
+
+def _get(settings: ClusterSettings, path: str) -> httpx.Response:
+    return httpx.get(settings.dashboard_url + path, headers=ray_headers(settings), timeout=ASK_TIMEOUT_S)
 
 
 def make_private(folder: Path) -> None:

@@ -13,7 +13,17 @@ from cluster.settings import ClusterSettings
 from features.errors import ClusterError
 
 # What is baked into the running processes; a change of it needs a fresh start.
-BAKED = ("ports", "redis_url_external", "mlflow_uri_external")
+BAKED = (
+    "ports",
+    "host",
+    "redis_url_external",
+    "redis_password_file",
+    "redis_ca_file",
+    "mlflow_uri_external",
+    "api_keys_file",
+    "allow_anonymous",
+    "ray_auth",
+)
 
 
 @contextmanager

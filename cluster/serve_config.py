@@ -1,11 +1,11 @@
-"""The Serve config that is deployed: the user's file, with this stack's HTTP port in it."""
+"""The Serve config that is deployed: the user's file, with this stack's HTTP address in it."""
 
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from cluster.settings import LOOPBACK, ClusterSettings
+from cluster.settings import ClusterSettings
 from features.errors import ClusterError
 
 
@@ -19,13 +19,13 @@ def config_to_deploy(settings: ClusterSettings) -> tuple[Path, dict[str, Any]]:
         ClusterError: the file is missing, no YAML, or has no application.
     """
     content = read_config(settings.config)
-    options = {"host": LOOPBACK, "port": settings.ports.http}
+    options = {"host": settings.host, "port": settings.ports.http}
     if {name: content.get("http_options", {}).get(name) for name in options} == options:
         return settings.config, content
     derived = content | {"http_options": content.get("http_options", {}) | options}
     path = settings.home / "serve_config.yaml"
     path.write_text(
-        f"# Derived from {settings.config} for this stack's port; edit that file, not this one.\n"
+        f"# Derived from {settings.config} for this stack's address; edit that file, not this one.\n"
         + yaml.safe_dump(derived, sort_keys=False)
     )
     return path, derived

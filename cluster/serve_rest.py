@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from cluster.head import ray_headers
 from cluster.settings import ClusterSettings
 from cluster.waiting import wait_until
 from features.errors import ClusterError
@@ -49,7 +50,12 @@ def deploy(settings: ClusterSettings, config: dict[str, Any]) -> None:
         ClusterError: the dashboard does not answer, or the config is invalid.
     """
     try:
-        answer = httpx.put(settings.dashboard_url + APPLICATIONS, json=config, timeout=REST_TIMEOUT_S)
+        answer = httpx.put(
+            settings.dashboard_url + APPLICATIONS,
+            json=config,
+            headers=ray_headers(settings),
+            timeout=REST_TIMEOUT_S,
+        )
     except httpx.TransportError as error:
         raise ClusterError(f"Ray's dashboard at {settings.dashboard_url} does not answer: {error}") from error
     if answer.is_error:
@@ -63,7 +69,7 @@ def applications(settings: ClusterSettings, timeout_s: float = REST_TIMEOUT_S) -
         ClusterError: the dashboard does not answer.
     """
     try:
-        answer = httpx.get(settings.dashboard_url + APPLICATIONS, timeout=timeout_s)
+        answer = httpx.get(settings.dashboard_url + APPLICATIONS, headers=ray_headers(settings), timeout=timeout_s)
         answer.raise_for_status()
     except httpx.HTTPError as error:
         raise ClusterError(f"Ray's dashboard at {settings.dashboard_url} does not answer: {error}") from error
@@ -95,7 +101,11 @@ def wait_until_running(settings: ClusterSettings, progress: Callable[[str], None
 def shut_down(settings: ClusterSettings) -> bool:
     """Asks Serve to delete its applications and waits for it; returns whether it did so in time."""
     try:
-        httpx.delete(settings.dashboard_url + APPLICATIONS, timeout=settings.waits.serve_shutdown_s)
+        httpx.delete(
+            settings.dashboard_url + APPLICATIONS,
+            headers=ray_headers(settings),
+            timeout=settings.waits.serve_shutdown_s,
+        )
         return wait_until(lambda: not applications(settings, timeout_s=5), settings.waits.serve_shutdown_s)
     except (httpx.HTTPError, ClusterError):
         return False

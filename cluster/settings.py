@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from os import cpu_count
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cluster.processes import WORK_FOLDER
+from features import store_address
 from features.errors import ClusterError
+from features.store_address import public_address, store_url
 
 PROJECT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
@@ -64,6 +66,8 @@ class Ports(BaseModel):
 
 
 INGRESS_PORTS = 1000
+KEYS_FILE = "secrets/api_keys.yaml"
+"""Where in the state folder the API keys are, unless TOLLGATE_API_KEYS_FILE says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +104,16 @@ class ClusterSettings(BaseModel):
     config: Path
     ports: Ports = Ports()
     waits: Waits = Waits()
+    # Where clients are let in. Ray, its dashboard, Valkey and MLflow stay on loopback, whatever this is.
+    host: str = LOOPBACK
     redis_url_external: str | None = None
+    redis_password_file: Path | None = None
+    redis_ca_file: Path | None = None
+    allow_plaintext_redis: bool = False
     mlflow_uri_external: str | None = None
+    api_keys_file: Path | None = None
+    allow_anonymous: bool = False
+    ray_auth: Literal["token", "disabled"] = "token"
     first_model_transactions: int = Field(default=200_000, ge=1_000)
     # Serve's CPU numbers are reservations that only place replicas; they limit nothing. With the two real
     # CPUs of a laptop the graph would not be placed at all, so the head declares enough of them for every
@@ -112,9 +124,32 @@ class ClusterSettings(BaseModel):
     haproxy_threads: int = Field(default_factory=lambda: max(1, (cpu_count() or 1) // 2), ge=1)
 
     @property
+    def redis_address(self) -> str:
+        """Returns the address of the online store as it may be shown, without a password."""
+        return public_address(self.redis_url_external or f"redis://{LOOPBACK}:{self.ports.valkey}/0")
+
+    @property
     def redis_url(self) -> str:
-        """Returns the address of the online store."""
-        return self.redis_url_external or f"redis://{LOOPBACK}:{self.ports.valkey}/0"
+        """Returns the address of the online store with its password, which is read from its file: a secret.
+
+        Raises:
+            StoreRefused: the store must not be reached like this.
+        """
+        return store_url(self.redis_address, self.store_variables)
+
+    @property
+    def store_variables(self) -> dict[str, str]:
+        """Returns the variables that tell a process of the stack where the online store is, and how to enter."""
+        url = self.redis_url_external or self.redis_address
+        variables: dict[str, str | Path | None] = {
+            store_address.URL: url,
+            store_address.PASSWORD_FILE: self.redis_password_file,
+            store_address.CA_FILE: self.redis_ca_file,
+            store_address.ALLOW_PLAINTEXT: "1" if self.allow_plaintext_redis else None,
+        }
+        if not self.redis_url_external and self.valkey_password_file.exists():
+            variables[store_address.PASSWORD_FILE] = self.valkey_password_file
+        return {name: str(value) for name, value in variables.items() if value}
 
     @property
     def mlflow_uri(self) -> str:
@@ -124,12 +159,28 @@ class ClusterSettings(BaseModel):
     @property
     def http_url(self) -> str:
         """Returns the address that clients call."""
-        return f"http://{LOOPBACK}:{self.ports.http}"
+        everywhere = self.host in ("0.0.0.0", "::")
+        return f"http://{LOOPBACK if everywhere else self.host}:{self.ports.http}"
 
     @property
     def dashboard_url(self) -> str:
         """Returns the address of the Ray dashboard, which is also Serve's REST address."""
         return f"http://{LOOPBACK}:{self.ports.dashboard}"
+
+    @property
+    def secrets(self) -> Path:
+        """Returns the folder of the secrets, which this user alone can enter."""
+        return self.home / "secrets"
+
+    @property
+    def ray_token_file(self) -> Path:
+        """Returns the file of the token that guards Ray."""
+        return self.secrets / "ray_token"
+
+    @property
+    def valkey_password_file(self) -> Path:
+        """Returns the file of the password of the embedded Valkey."""
+        return self.secrets / "valkey_password"
 
     @property
     def logs(self) -> Path:
@@ -183,6 +234,7 @@ def settings_from(
     *,
     home: Path | None = None,
     config: Path | None = None,
+    host: str | None = None,
     port_base: int | None = None,
     ports: Iterable[str] = (),
     transactions: int | None = None,
@@ -191,9 +243,12 @@ def settings_from(
 
     Args:
         environment: usually ``os.environ``; TOLLGATE_HOME, TOLLGATE_CONFIG, TOLLGATE_PORT_BASE,
-            TOLLGATE_PORT_<NAME>, TOLLGATE_REDIS_URL, MLFLOW_TRACKING_URI are read.
+            TOLLGATE_PORT_<NAME>, TOLLGATE_REDIS_URL, MLFLOW_TRACKING_URI are read, and those of access:
+            TOLLGATE_HOST, TOLLGATE_API_KEYS_FILE, TOLLGATE_ALLOW_ANONYMOUS, TOLLGATE_RAY_AUTH, and the
+            variables of :mod:`features.store_address`.
         home: the state folder.
         config: the Serve config file.
+        host: address that clients are let in at.
         port_base: puts every port into one block that starts here.
         ports: single ports as ``name=number``; they win over everything else.
         transactions: how many simulated transactions the first model is trained on.
@@ -203,6 +258,7 @@ def settings_from(
     """
     base = port_base if port_base is not None else environment.get("TOLLGATE_PORT_BASE")
     optional = {} if transactions is None else {"first_model_transactions": transactions}
+    folder = (home or Path(environment.get("TOLLGATE_HOME") or ".tollgate")).resolve()
     try:
         numbers: dict[str, str | int] = {} if base is None else {**Ports.block(int(base))}
         for name in Ports.model_fields:
@@ -211,11 +267,12 @@ def settings_from(
         numbers |= dict(_split(port) for port in ports)
         return ClusterSettings.model_validate(
             {
-                "home": (home or Path(environment.get("TOLLGATE_HOME") or ".tollgate")).resolve(),
+                "home": folder,
                 "config": (config or _config_file(environment)).resolve(),
                 "ports": numbers,
                 "redis_url_external": environment.get("TOLLGATE_REDIS_URL") or None,
                 "mlflow_uri_external": environment.get("MLFLOW_TRACKING_URI") or None,
+                **_access(environment, folder, host),
                 **optional,
             }
         )
@@ -224,6 +281,24 @@ def settings_from(
         raise ClusterError(f"These settings cannot be used: {reasons}.") from error
     except ValueError as error:
         raise ClusterError(f"A port must be a number: {error}.") from error
+
+
+def _access(environment: Mapping[str, str], home: Path, host: str | None) -> dict[str, object]:
+    """Returns the settings of who is let in, and how the stack enters the online store."""
+    keys = environment.get("TOLLGATE_API_KEYS_FILE")
+    own = home / KEYS_FILE
+    files = {
+        "api_keys_file": Path(keys) if keys else own if own.exists() else None,
+        "redis_password_file": environment.get(store_address.PASSWORD_FILE) or None,
+        "redis_ca_file": environment.get(store_address.CA_FILE) or None,
+    }
+    return {
+        **{name: Path(file).resolve() if file else None for name, file in files.items()},
+        "host": host or environment.get("TOLLGATE_HOST") or LOOPBACK,
+        "allow_anonymous": environment.get("TOLLGATE_ALLOW_ANONYMOUS") == "1",
+        "allow_plaintext_redis": environment.get(store_address.ALLOW_PLAINTEXT) == "1",
+        "ray_auth": environment.get("TOLLGATE_RAY_AUTH") or "token",
+    }
 
 
 def _split(port: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from cluster import head, registry, valkey
 from cluster.serve_rest import applications
 from cluster.settings import ClusterSettings
 from features.errors import ClusterError
+from training.api_key import key_headers
 
 READY_TIMEOUT_S = 5.0
 
@@ -96,7 +97,7 @@ def _serve(settings: ClusterSettings) -> Iterator[Part]:
 def _ready(settings: ClusterSettings) -> Iterator[Part]:
     url = f"{settings.http_url}/ready"
     try:
-        answer = httpx.get(url, timeout=READY_TIMEOUT_S)
+        answer = httpx.get(url, headers=key_headers(), timeout=READY_TIMEOUT_S)
     except httpx.TransportError as error:
         yield Part("Readiness", False, str(error), url)
         return

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 import httpx
 
 from cluster import head, registry, valkey
+from cluster.environment import component_environment
 from cluster.first_model import train_first_model
 from cluster.ports import conflicts
 from cluster.processes import MLFLOW, RAY, VALKEY, owned_by, stop
 from cluster.record import exclusive, refuse_changes, remember
+from cluster.secret_files import make_secret
 from cluster.serve_config import config_to_deploy
 from cluster.serve_rest import deploy, wait_until_running
 from cluster.settings import ClusterSettings
 from cluster.steps import Steps
 from cluster.waiting import wait_until
+from deployments.access.door import check_door
 from features.errors import ClusterError
 
 READY_TIMEOUT_S = 5.0
@@ -36,12 +39,17 @@ def up(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) 
     ``up`` on a running stack redeploys the config, and ``up`` after a crash repairs.
 
     Raises:
+        InvalidKeys: the service would let everybody in, and not this machine alone.
+        StoreRefused: the online store must not be reached like this.
         ClusterError: a port is taken, a part did not come up, or the stack stands with other settings.
     """
+    check_door(settings.host, component_environment(settings, RAY, environment))
     with exclusive(settings.home):
         refuse_changes(settings)
         for folder in (settings.logs, settings.work):
             folder.mkdir(parents=True, exist_ok=True)
+        for secret in (settings.ray_token_file, settings.valkey_password_file):
+            make_secret(secret)
         running = _remove_remains(settings, steps)
         _check_ports(settings, steps)
         remember(settings)

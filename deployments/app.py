@@ -18,6 +18,8 @@ from deployments.ledger.log import DecisionLog
 from deployments.models import LogisticRegression, XGBoost
 from deployments.router import Router
 from deployments.settings import AppArgs
+from features.store_address import public_address
+from training.registry import without_password
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6399/0"
 DEFAULT_TRACKING_URI = "http://127.0.0.1:5000"
@@ -25,9 +27,15 @@ DEFAULT_DATA_FOLDER = ".tollgate/data"
 
 
 def build(args: AppArgs) -> Application:
-    """Return the application; ``args`` come from ``serve_config.yaml``, then from the environment."""
-    redis_url = args.redis_url or os.environ.get("TOLLGATE_REDIS_URL", DEFAULT_REDIS_URL)
-    tracking_uri = args.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_TRACKING_URI)
+    """Return the application; ``args`` come from ``serve_config.yaml``, then from the environment.
+
+    Serve keeps the arguments of deployments, and Ray shows them, so addresses go in without user and password;
+    each replica adds these from its own environment.
+    """
+    redis_url = public_address(args.redis_url or os.environ.get("TOLLGATE_REDIS_URL", DEFAULT_REDIS_URL))
+    tracking_uri = without_password(
+        args.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_TRACKING_URI)
+    )
     data = Path(args.data_folder or os.environ.get("TOLLGATE_DATA_FOLDER", DEFAULT_DATA_FOLDER)).resolve()
     if args.placement == "fused":
         return _bind(serve.ingress()(Fused), redis_url, tracking_uri, data, name="Fused")

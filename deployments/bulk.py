@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
@@ -13,7 +14,7 @@ from deployments.errors import HANDLED, UNEXPECTED, ErrorBody, describe
 from deployments.hot_route import Answer
 from deployments.responses import error_json
 from features.admission import Admitted
-from features.errors import InvalidTransaction, TransactionConflict
+from features.errors import InvalidTransaction, RateLimited, TransactionConflict
 from features.transaction import TransactionBatch
 
 logger = logging.getLogger("ray.serve")
@@ -142,7 +143,10 @@ def described(error: Exception) -> tuple[int, ErrorBody]:
 def refusal(error: Exception) -> Answer:
     """Return the answer to a request of which nothing was decided."""
     status, body = described(error)
-    return Answer(status, error_json(body))
+    extra: tuple[tuple[bytes, bytes], ...] = ()
+    if isinstance(error, RateLimited):
+        extra = ((b"retry-after", b"%d" % math.ceil(error.retry_after_s)),)
+    return Answer(status, error_json(body), extra=extra)
 
 
 def wants_features(query: bytes) -> bool:

@@ -5,6 +5,7 @@ must be one of Serve's own schemas, every ``user_config`` must be what its deplo
 that Ray Serve leaves open at a price must be made.
 """
 
+import re
 import types
 import typing
 import warnings
@@ -30,6 +31,7 @@ from deployments.settings import (
     StoreSettings,
 )
 from features.errors import InvalidRule
+from features.store_address import has_password
 
 IMPORT_PATH: Final = "deployments.app:build"
 GRAPHS: Final[Mapping[str, Mapping[str, type[Settings]]]] = {
@@ -44,6 +46,7 @@ GRAPHS: Final[Mapping[str, Mapping[str, type[Settings]]]] = {
     "fused": {"Fused": FusedSettings},
 }
 """For each placement the deployments of the graph, and what the ``user_config`` of each may say."""
+_SECRET_NAME: Final = re.compile(r"PASSWORD|SECRET|TOKEN|CREDENTIAL|API_?KEY|PRIVATE_?KEY", re.IGNORECASE)
 BUSY_POLICY: Final = f"{ByBusyShare.__module__}:{ByBusyShare.__name__}"
 MIN_HEADROOM: Final = 1.5
 """max_ongoing_requests / target_ongoing_requests: a replica counts only the requests that hold a slot, so with
@@ -145,6 +148,7 @@ def _invalid(path: str, value: Any, schema: type[BaseModel]) -> Iterator[str]:
 
 def _application(path: str, application: dict[str, Any]) -> Iterator[str]:
     """Yield what is wrong in the section of this project's graph."""
+    yield from _secrets(path, application)
     faults = list(_invalid(f"{path}.args", application.get("args", {}), AppArgs))
     yield from faults
     if faults:
@@ -164,7 +168,21 @@ def _application(path: str, application: dict[str, Any]) -> Iterator[str]:
             yield f"{path}.deployments: {name} must be there once, not {named.count(name)} times"
 
 
+def _secrets(path: str, section: Any) -> Iterator[str]:
+    """Yield each variable of a runtime environment that seems to hold a secret: Serve and Ray show them to whoever
+    may see the deployment, and keep them."""
+    environment = (section or {}).get("runtime_env") or {}
+    for name, value in (environment.get("env_vars") or {}).items():
+        is_path = name.endswith(("_FILE", "_PATH"))
+        if has_password(str(value)) or (not is_path and _SECRET_NAME.search(name)):
+            yield (
+                f"{path}.runtime_env.env_vars.{name}: Serve shows it to whoever may see the deployment; let it"
+                " name a file, or set it in the environment of the machine"
+            )
+
+
 def _deployment(path: str, deployment: dict[str, Any], kind: type[Settings]) -> Iterator[str]:
+    yield from _secrets(f"{path}.ray_actor_options", deployment.get("ray_actor_options"))
     user_config = deployment.get("user_config", {})
     faults = list(_invalid(f"{path}.user_config", user_config, kind))
     yield from faults

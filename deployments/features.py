@@ -1,6 +1,7 @@
 """The feature deployment: the past of each transaction from the online store, as a feature matrix."""
 
 import logging
+import os
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from features.errors import DependencyDown, OnlineStoreUnavailable
 from features.formulas import Matrix, feature_matrix
 from features.label import LabelBatch, LabelOutcome
 from features.online import AsyncOnlineStore
+from features.store_address import store_url
 from features.transaction import TransactionBatch
 from features.without_history import without_history
 
@@ -43,7 +45,7 @@ class Features:
     def __init__(self, redis_url: str) -> None:
         collect_seldom()
         self._settings = LiveSettings(StoreSettings)
-        self._store = AsyncOnlineStore(redis_url)
+        self._store = AsyncOnlineStore(store_url(redis_url, os.environ))
         self._breaker = Breaker("feature_store", CircuitMetrics(), BreakerSettings())
         self._uptime = Uptime()
         self._busy = BusyShare()

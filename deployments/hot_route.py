@@ -19,15 +19,16 @@ REQUEST_ID: Final = b"x-request-id"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status and bytes of one answer."""
+    """Status and bytes of one answer, and headers beside those that every answer has."""
 
     status: int
     body: bytes
     media_type: bytes = b"application/json"
+    extra: tuple[tuple[bytes, bytes], ...] = ()
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return the raw headers of the answer."""
-        headers = [(b"content-type", self.media_type), (b"content-length", b"%d" % len(self.body))]
+        headers = [(b"content-type", self.media_type), (b"content-length", b"%d" % len(self.body)), *self.extra]
         if self.status == 503:
             headers.append((b"retry-after", b"%d" % RETRY_AFTER_S))
         return headers

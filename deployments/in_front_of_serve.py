@@ -55,17 +55,17 @@ class FrontLayer:
 class StreamHeaders:
     """Lets Serve hand the body of an NDJSON stream over as it comes, for as long as it takes.
 
-    The headers that say so are set for such streams alone, and taken from every other request, as no client
-    should decide on them.
+    The headers that say so are set for such streams alone; the gate has taken them from every request, as no
+    client should decide on them.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] == "http" and scope["path"].endswith("/predict/batch"):
             headers = [header for header in scope["headers"] if header[0] not in (_TIMEOUT, _NO_WATCH)]
-            if scope["path"].endswith("/predict/batch") and is_stream(headers):
+            if is_stream(headers):
                 headers += [(_TIMEOUT, b"0"), (_NO_WATCH, b"?1")]
             scope = {**scope, "headers": headers}
         await self._app(scope, receive, send)
@@ -73,4 +73,4 @@ class StreamHeaders:
 
 def is_stream(headers: list[tuple[bytes, bytes]]) -> bool:
     """Return whether the body of a request is a stream of lines."""
-    return any(name == b"content-type" and value.lower().startswith(_STREAM) for name, value in headers)
+    return any(name == b"content-type" and value.strip().lower().startswith(_STREAM) for name, value in headers)

@@ -14,6 +14,10 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from deployments.access.callers import Callers, caller_of
+from deployments.access.gate import Gate
+from deployments.access.keys import Scope as KeyScope
+from deployments.access.metering import MeteredDecider, pay_rows
 from deployments.arrow_bulk import ArrowBulk
 from deployments.bulk_document import BULK_ANSWERS, BULK_WORDS, bulk_body
 from deployments.deadline import TimeLeft
@@ -47,6 +51,11 @@ from features.errors import TollgateError
 from features.label import LabelBatch, LabelOutcome
 from features.transaction import Transaction, TransactionBatch
 
+_ACCESS_ERRORS: dict[int | str, dict[str, Any]] = {
+    401: {"model": ErrorResponse, "description": "No API key, or none in force."},
+    403: {"model": ErrorResponse, "description": "The key lacks the scope that this needs."},
+    429: {"model": ErrorResponse, "description": "The key may send no more for now; retry after the pause named."},
+}
 _SERVER_ERRORS: dict[int | str, dict[str, Any]] = {
     500: {"model": ErrorResponse, "description": "A defect; it is logged."},
     503: {"model": ErrorResponse, "description": "Overloaded or unavailable; retry after the pause named."},
@@ -56,6 +65,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     409: {"model": ErrorResponse, "description": "The id was given with another body; details name the fields."},
     413: {"model": ErrorResponse, "description": "The body is too large."},
     422: {"model": ErrorResponse, "description": "A field breaks the contract; details name it."},
+    **_ACCESS_ERRORS,
     **_SERVER_ERRORS,
 }
 _INCLUDE: dict[str, Any] = {
@@ -70,8 +80,9 @@ _INCLUDE: dict[str, Any] = {
 class Ingress:
     """Validates requests, forms micro-batches, and sends each through the graph once."""
 
-    def __init__(self, router: Handle, features: Handle, log: Handle) -> None:
+    def __init__(self, router: Handle, features: Handle, log: Handle, callers: Callers | None = None) -> None:
         collect_seldom()
+        self._callers = callers or Callers.of_this_replica()
         self._router = light(router)
         self._label_store = light(features)
         self._log = light(log)
@@ -79,9 +90,10 @@ class Ingress:
         self._settings = LiveSettings(IngressSettings)
         self._metrics = BatchMetrics()
         self._scoring = Scoring(self._decide, IngressSettings(), self._metrics)
-        self._json_bulk = JsonBulk(self._scoring, lambda: self._scoring.settings)
-        self._arrow_bulk = ArrowBulk(self._scoring, lambda: self._scoring.settings)
-        self._ndjson_bulk = NdjsonBulk(self._scoring, lambda: self._scoring.settings)
+        metered = MeteredDecider(self._scoring)
+        self._json_bulk = JsonBulk(metered, lambda: self._scoring.settings)
+        self._arrow_bulk = ArrowBulk(metered, lambda: self._scoring.settings)
+        self._ndjson_bulk = NdjsonBulk(metered, lambda: self._scoring.settings)
         self._labels = LabelIntake(self._take_labels, lambda: self._scoring.settings, LabelMetrics().taken)
         self.loop: asyncio.AbstractEventLoop | None = None
         """The event loop that the ingress lives in, once it is configured."""
@@ -96,6 +108,7 @@ class Ingress:
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take new bounds in place (:class:`IngressSettings`)."""
         self.loop = asyncio.get_running_loop()
+        self._callers.watch()
         if self._settings.take(user_config):
             self._scoring.reconfigure(self._settings.value)
 
@@ -104,24 +117,26 @@ class Ingress:
         return self._fastapi()
 
     def in_front_of(self, app: ASGIApp) -> ASGIApp:
-        """Return an application that answers POST /predict itself, in front of another one."""
-        return HotRoute(
+        """Return an application that lets requests in, and answers POST /predict itself."""
+        hot = HotRoute(
             app,
             "/predict",
             self._scoring.predict,
             lambda: self._scoring.settings.max_body_bytes,
         )
+        return Gate(hot, self._callers, lambda: self._scoring.settings, outer=True)
 
     async def _decide(self, batch: TransactionBatch, include_features: bool, time: TimeLeft) -> Decisions:
         decisions: Decisions = await self._decide_batch.remote(batch, include_features, time)
         return decisions
 
     async def _take_labels(self, labels: LabelBatch) -> list[LabelOutcome]:
+        pay_rows(len(labels))
         outcomes: list[LabelOutcome] = await self._label_store.take_labels.remote(labels)
         return outcomes
 
     async def _statuses(self) -> dict[str, Status]:
-        own = self._uptime.status(True, "answers", self._settings.problem)
+        own = self._uptime.status(True, "answers", self._settings.problem or self._callers.problem)
         parts, log = await settled(
             asyncio.wait_for(self._router.status.remote(), 3), asyncio.wait_for(self._log.status.remote(), 3)
         )
@@ -150,6 +165,7 @@ class Ingress:
             description="Decides, for every payment and before the money moves: APPROVE, REVIEW or BLOCK.",
             redirect_slashes=False,
         )
+        api.add_middleware(Gate, callers=self._callers, settings=lambda: self._scoring.settings)
         api.add_exception_handler(HTTPException, _http_error)
         api.add_exception_handler(RequestValidationError, _invalid_request)
         for kind in (Exception, TollgateError, RayError, RayServeException, TimeoutError):
@@ -220,21 +236,24 @@ class Ingress:
 
         @api.get(
             "/ready",
-            summary="Readiness, each dependency by name",
+            summary="Readiness; to a key with the scope read each dependency by name",
             responses={
                 **_example({"ready": True, "dependencies": {"features": EXAMPLE_STATUS}}),
                 503: {"description": "A dependency does not serve; the same shape."},
             },
         )
-        async def ready() -> JSONResponse:
+        async def ready(request: Request) -> JSONResponse:
             statuses = await self._statuses()
             is_ready = all(status["ok"] for status in statuses.values())
-            return JSONResponse({"ready": is_ready, "dependencies": statuses}, 200 if is_ready else 503)
+            content: dict[str, Any] = {"ready": is_ready}
+            if caller_of(request.scope).may(KeyScope.READ):
+                content["dependencies"] = statuses
+            return JSONResponse(content, 200 if is_ready else 503)
 
         @api.get(
             "/model",
             summary="The served bundle and the policy over it",
-            responses={**_example(EXAMPLE_MODEL), **_SERVER_ERRORS},
+            responses={**_example(EXAMPLE_MODEL), **_ACCESS_ERRORS, **_SERVER_ERRORS},
         )
         async def model() -> JSONResponse:
             return JSONResponse(await self._router.model.remote())

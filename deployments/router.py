@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from functools import partial
 from pathlib import Path
 from time import time as clock
@@ -34,6 +35,7 @@ from features.definitions import fingerprint
 from features.errors import InvalidRule
 from features.formulas import Matrix, feature_matrix
 from features.online import AsyncOnlineStore
+from features.store_address import store_url
 from features.transaction import TransactionBatch
 from features.without_history import without_history
 
@@ -60,7 +62,9 @@ class Router:
         collect_seldom()
         circuits = CircuitMetrics()
         self._circuits = {name: Breaker(name, circuits, BreakerSettings()) for name in ("features", "lr", "xgb")}
-        self._ledger = Ledger(AsyncOnlineStore(redis_url, STORE_TIMEOUT_S), Spool(spool), circuits)
+        self._ledger = Ledger(
+            AsyncOnlineStore(store_url(redis_url, os.environ), STORE_TIMEOUT_S), Spool(spool), circuits
+        )
         self._metrics = DecisionMetrics()
         self._parts = {"features": light(features), "lr_model": light(lr), "xgb_model": light(xgb)}
         self._observe = hot_call(self._parts["features"], "observe")

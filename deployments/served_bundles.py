@@ -6,12 +6,13 @@ from one version to the next, the models hold both.
 
 import asyncio
 import logging
+import os
 from collections import OrderedDict
 from typing import Final
 
 from deployments.settings import ModelRef
 from features.definitions import fingerprint
-from training.registry import Bundle, Registry
+from training.registry import Bundle, Registry, with_password_of
 
 logger = logging.getLogger("ray.serve")
 
@@ -23,11 +24,11 @@ class ServedBundles:
     """Holds bundles by version.
 
     Args:
-        tracking_uri: of the MLflow registry.
+        tracking_uri: of the MLflow registry; user and password, if it needs them, come from the environment.
     """
 
     def __init__(self, tracking_uri: str) -> None:
-        self._registry = Registry(tracking_uri)
+        self._registry = Registry(with_password_of(os.environ.get("MLFLOW_TRACKING_URI", ""), tracking_uri))
         self._held: OrderedDict[tuple[str, str], Bundle] = OrderedDict()
         self._loading = asyncio.Lock()
 

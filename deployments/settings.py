@@ -5,7 +5,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from features.store_address import has_password
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Action = Literal["REVIEW", "BLOCK"]
@@ -17,11 +19,26 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _without_password(address: str) -> str:
+    if has_password(address):
+        raise ValueError(
+            "must not hold a password, as Serve shows it to everybody who may see the deployment;"
+            " give it in the environment, or in the file that TOLLGATE_REDIS_PASSWORD_FILE names"
+        )
+    return address
+
+
+PublicAddress = Annotated[str, AfterValidator(_without_password)]
+"""An address that may be shown."""
+
+
 class AppArgs(Settings):
     """Arguments of :func:`deployments.app.build`. A change of them restarts every replica."""
 
-    redis_url: str | None = Field(None, description="Online store; TOLLGATE_REDIS_URL when absent.")
-    tracking_uri: str | None = Field(None, description="Model registry; MLFLOW_TRACKING_URI when absent.")
+    redis_url: PublicAddress | None = Field(None, description="Online store; TOLLGATE_REDIS_URL when absent.")
+    tracking_uri: PublicAddress | None = Field(
+        None, description="Model registry; MLFLOW_TRACKING_URI when absent."
+    )
     data_folder: str | None = Field(
         None, description="Spool and archive of decisions; TOLLGATE_DATA_FOLDER when absent."
     )
@@ -68,7 +85,9 @@ class IngressSettings(Settings):
     max_items: Annotated[int, Field(ge=1, le=100_000)] = 10_000
     """Items of one POST /predict/batch."""
     max_body_bytes: Annotated[int, Field(ge=1024, le=256 * 2**20)] = 8 * 2**20
-    """Bytes of one request body in JSON."""
+    """Bytes of one request body in JSON, and of one that no route asked for."""
+    docs: bool = True
+    """Whether GET /docs, /redoc and /openapi.json answer. They need no key, as browsers send none."""
     max_arrow_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000
     """Rows of one Arrow request: some seconds of work, and about 80 MB of the replica while it lasts."""
     max_arrow_bytes: Annotated[int, Field(ge=1024, le=256 * 2**20)] = 32 * 2**20

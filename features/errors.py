@@ -10,9 +10,12 @@ TollgateError
 +-- OutOfSpace             a disk is too full for the temporary files of a run; says where and how much
 +-- InvalidRule            a policy rule that does not parse or names an unknown column
 +-- OnlineStoreUnavailable the online store did not answer in time, or answered with an error
++-- StoreRefused           the online store must not be reached like this: in the clear, or without its password
 +-- BundleRefused          a model bundle that this server must not serve, with the reason
 +-- RegistryUnavailable    the model registry cannot be reached, or lacks the alias asked for
++-- InvalidKeys            a file of API keys that cannot be read, or keys that are needed and not there
 +-- Overloaded             the queue is full; the caller may retry after a pause
+|   +-- RateLimited        a key has used up its transactions for now; says when there are more
 +-- DeadlineExceeded       the time of a queued transaction was over before it was computed
 +-- DependencyDown         a part that keeps failing was not asked; its circuit is open
 +-- DecisionNotRecorded    neither the decision log nor the spool took a decision, so it must not be told
@@ -91,6 +94,10 @@ class OnlineStoreUnavailable(TollgateError):
     """The online store did not answer in time, or answered with an error."""
 
 
+class StoreRefused(TollgateError):
+    """The online store must not be reached like this; the message says why, and what to set."""
+
+
 class BundleRefused(TollgateError):
     """A model bundle must not be served here: foreign fingerprint, missing part, failed check."""
 
@@ -99,8 +106,24 @@ class RegistryUnavailable(TollgateError):
     """The model registry cannot be reached, or has no version under the alias asked for."""
 
 
+class InvalidKeys(TollgateError):
+    """API keys cannot be read, or are needed and not there; the message says what to do."""
+
+
 class Overloaded(TollgateError):
     """The queue is full. Nothing was computed and nothing was counted."""
+
+
+class RateLimited(Overloaded):
+    """A key has used up its transactions for now; ``retry_after_s`` says when there are more."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message, retry_after_s)
+        self.message = message
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class DeadlineExceeded(TollgateError):

@@ -28,6 +28,7 @@ from features.errors import OnlineStoreUnavailable
 from features.history import history_to_batch
 from features.layout import LOG_TTL_S
 from features.online import OnlineStore, key_prefix
+from features.store_address import public_address
 from features.transaction import transaction_hash
 from training.arrivals import Arrivals, milliseconds
 from training.fraud_labels import FraudLabels
@@ -134,7 +135,7 @@ def open_store(redis_url: str) -> Iterator[tuple[OnlineStore, "redis.Redis"]]:
     try:
         client = redis.Redis.from_url(redis_url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
     except ValueError as error:
-        raise OnlineStoreUnavailable(f"{redis_url!r} is no address of a store: {error}") from error
+        raise OnlineStoreUnavailable(f"{public_address(redis_url)!r} is no address of a store: {error}") from error
     with client:
         try:
             client.ping()

@@ -194,6 +194,29 @@ class Bundle:
         return cls(manifest, lr, xgb, card)
 
 
+def file_digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file of a bundle, the manifest among them."""
+    return {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def check_digests(folder: Path, expected: Mapping[str, str]) -> None:
+    """Check the files of a bundle against digests from elsewhere.
+
+    The manifest has digests too, but lies beside the files: who can change one can change the other.
+
+    Raises:
+        BundleRefused: a file is missing, is another one, or was added; names it.
+    """
+    found = file_digests(folder)
+    for name in sorted(expected.keys() | found.keys()):
+        if name not in found:
+            raise BundleRefused(f"The bundle lacks {name}.")
+        if name not in expected:
+            raise BundleRefused(f"{name} of the bundle was not there when it was registered.")
+        if found[name] != expected[name]:
+            raise BundleRefused(f"{name} of the bundle is not the file that was registered: its SHA-256 differs.")
+
+
 def _read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())

@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 
 from features.definitions import fingerprint
+from training.api_key import key_headers
 from training.bundle import Bundle, EnsembleWeights
 from training.evaluate import DEFAULT_SETTINGS, Output, protocol_label, write
 from training.evaluation.assemble import evaluation_result
@@ -105,7 +106,7 @@ def evaluate_live(
     def hear(results: Sequence[Answer | Failure]) -> None:
         answers.update({r.transaction_id: r for r in results if isinstance(r, Answer)})
 
-    with httpx.Client(base_url=url, timeout=TIMEOUT_S) as http:
+    with httpx.Client(base_url=url, headers=key_headers(), timeout=TIMEOUT_S) as http:
         service = ScoringClient(http)
         replayer = Replayer(service, registry, redis_url, model, output.show_progress)
         period = Period(fold.test.since, fold.test.until)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -10,6 +11,9 @@ import ray
 
 OBJECT_STORE_BYTES: Final = 256 * 1024**2
 """Object store of a private cluster: for what tasks are told and say; rows go through files."""
+
+_AUTHENTICATION: Final = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
+"""Variables with which the environment says how Ray is to be guarded."""
 
 
 @contextmanager
@@ -23,8 +27,10 @@ def local_ray(address: str | None = None, *, cores: int | None = None) -> Iterat
     if ray.is_initialized():
         yield
         return
-    # A plain ray.init() creates a token in the home folder that switches authentication on in later clusters.
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    if not _AUTHENTICATION & os.environ.keys():
+        # Ray listens on all interfaces, and whoever calls it can run code: a token of this run's own keeps others
+        # out. Without one a plain ray.init() would leave a token in the home folder, for all later clusters.
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address is not None:
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from features.errors import BundleRefused, RegistryUnavailable
-from training.bundle import Bundle
+from training.bundle import Bundle, check_digests, file_digests
 from training.calibration import Calibration
 from training.models import BoostedModel, LogisticModel
 
@@ -42,6 +42,9 @@ PREVIOUS_TAG: Final = "tollgate.previous."
 """Tag of a registered model, with an alias behind it: the version that the alias named before."""
 REASON_TAG: Final = "tollgate.promoted_although_worse"
 """Tag of a version: why it was promoted although it is worse than the champion."""
+
+DIGEST_TAG: Final = "tollgate.sha256."
+"""Tag of a version, with the name of a file behind it: the digest of that file of the bundle as registered."""
 
 SQLITE: Final = "sqlite:///"
 _SQLITE_MAGIC: Final = b"SQLite format 3\0"
@@ -92,7 +95,8 @@ class Registry:
 
         Raises:
             RegistryUnavailable: the registry does not answer, or has no such version or alias.
-            BundleRefused: the bundle is damaged, or belongs to other feature definitions.
+            BundleRefused: the bundle is damaged, is not the one that was registered, or belongs to other feature
+                definitions.
         """
         found = self.resolve(alias_or_version, name)
         with (
@@ -109,6 +113,7 @@ class Registry:
                 tracking_uri=self.tracking_uri,
             )
             try:
+                _check_registered(Path(downloaded), found)
                 return Bundle.load(Path(downloaded), expected_fingerprint), found
             except BundleRefused as error:
                 raise BundleRefused(f"Version {found.version} of {name!r} is refused. {error}") from error
@@ -157,7 +162,8 @@ class Registry:
                     raise
             # Resolved here, because the registry accepts no source outside the run's own artifacts.
             source = f"{client.get_run(run_id).info.artifact_uri}/{BUNDLE_ARTIFACT}"
-            return _registered(client.create_model_version(name, source, run_id, tags=dict(tags or {})))
+            digests = {DIGEST_TAG + file: digest for file, digest in file_digests(bundle_dir).items()}
+            return _registered(client.create_model_version(name, source, run_id, tags={**(tags or {}), **digests}))
 
     def versions(self, name: str = MODEL_NAME) -> list[RegisteredVersion]:
         """Return all versions of a model, the newest first.
@@ -267,6 +273,33 @@ def without_password(tracking_uri: str) -> str:
     scheme, separator, rest = tracking_uri.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
+
+
+def with_password_of(given: str, address: str) -> str:
+    """Return an address with user and password of another one, where that is of the same place.
+
+    >>> with_password_of("http://ada:secret@mlflow:5000", "http://mlflow:5000")
+    'http://ada:secret@mlflow:5000'
+    >>> with_password_of("http://ada:secret@elsewhere:5000", "http://mlflow:5000")
+    'http://mlflow:5000'
+    """
+    return given if given and without_password(given) == address else address
+
+
+def _check_registered(folder: Path, version: RegisteredVersion) -> None:
+    """Check the files of a bundle against the registry.
+
+    The files come from the artifact store, which may be another server, or a bucket that more can write to.
+    Versions of earlier releases have no digests in the registry, and are as safe as their store.
+
+    Raises:
+        BundleRefused: a file is not the one that was registered; names it.
+    """
+    expected = {
+        tag.removeprefix(DIGEST_TAG): digest for tag, digest in version.tags.items() if tag.startswith(DIGEST_TAG)
+    }
+    if expected:
+        check_digests(folder, expected)
 
 
 def _registered(version: "ModelVersion") -> RegisteredVersion:

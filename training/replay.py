@@ -22,6 +22,7 @@ from features.errors import InvalidHistory, TollgateError
 from features.offline import offline_matrix
 from features.online import OnlineStore
 from features.transaction import Int64s
+from training.api_key import key_headers
 from training.arrivals import Arrivals, milliseconds
 from training.backfill import load, open_store
 from training.bundle import Bundle, EnsembleWeights
@@ -83,7 +84,7 @@ def replay(
         OnlineStoreUnavailable, RegistryUnavailable, BundleRefused: as their modules say.
     """
     period = Period(since, until, limit)
-    with httpx.Client(base_url=url, timeout=TIMEOUT_S) as http:
+    with httpx.Client(base_url=url, headers=key_headers(), timeout=TIMEOUT_S) as http:
         replayer = Replayer(ScoringClient(http), Registry(tracking_uri), redis_url, model_alias, show_progress)
         return replayer.run(history, period, clear=clear, chunk=chunk, single=single)
 

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from features.errors import InvalidHistory, LabelsNotTaken
 from features.label import Label
+from training.api_key import key_headers
 from training.ingestion.sources import column_names
 from training.progress import progress_bar
 
@@ -98,7 +99,7 @@ def post_labels(
     examples: list[tuple[int, str]] = []
     failed = rows = 0
     with (
-        httpx.Client(base_url=url, timeout=TIMEOUT_S, transport=transport) as http,
+        httpx.Client(base_url=url, headers=key_headers(), timeout=TIMEOUT_S, transport=transport) as http,
         progress_bar(show=show_progress) as progress,
     ):
         task = progress.add_task(path.name, total=_total(path))

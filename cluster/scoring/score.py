@@ -29,6 +29,7 @@ from cluster.scoring.rows import Rejected, Rows, open_rows
 from deployments.arrow_schema import SCHEMA as ANSWER_SCHEMA
 from features.errors import ScoringFailed
 from features.transaction import Int64s
+from training.api_key import key_headers
 from training.ingestion.mapping import ColumnMapping
 
 TIMEOUT_S: Final = 120.0
@@ -93,7 +94,7 @@ def score(
     tally = _Tally()
     out.parent.mkdir(parents=True, exist_ok=True)
     with (
-        httpx.Client(base_url=url, timeout=TIMEOUT_S, transport=transport) as http,
+        httpx.Client(base_url=url, headers=key_headers(), timeout=TIMEOUT_S, transport=transport) as http,
         ThreadPoolExecutor(connections) as pool,
         closing(pq.ParquetWriter(partial, OUT_SCHEMA)) as writer,
         _progress_bar(show_progress) as progress,

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from deployments.metrics import LogMetrics
 from deployments.settings import LogSettings
 from deployments.status import Status, Uptime
 from features.errors import OnlineStoreUnavailable
+from features.store_address import store_url
 
 logger = logging.getLogger("ray.serve")
 
@@ -32,7 +34,9 @@ class DecisionLog:
     def __init__(self, redis_url: str, folder: Path) -> None:
         collect_seldom()
         self._settings = LiveSettings(LogSettings)
-        client = redis.Redis.from_url(redis_url, socket_timeout=10, socket_connect_timeout=2)
+        client = redis.Redis.from_url(
+            store_url(redis_url, os.environ), socket_timeout=10, socket_connect_timeout=2
+        )
         self._log, archive = LogStream(client), Archive(folder)
         self._drain = Drain(self._log, archive)
         self._search = Search(self._log, archive)

@@ -1,13 +1,19 @@
 """Messages on a stream: each a header (bytes of the body, number of the call, kind) and a pickled body."""
 
 import asyncio
+import logging
 import pickle
 import struct
 from abc import ABC, abstractmethod
 from enum import IntEnum
 from typing import Any, Final, cast
 
+from deployments.links.sockets import PeerNotOurs, check_peer
+
 HEADER: Final = struct.Struct("<IQB")
+
+
+logger = logging.getLogger("ray.serve")
 
 
 class Kind(IntEnum):
@@ -29,13 +35,22 @@ class Frames(asyncio.Protocol, ABC):
     def __init__(self) -> None:
         self._transport: asyncio.Transport
         self._rest = bytearray()
+        self._is_foreign = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the connection."""
+        """Keep the connection, or end it at once when the process at its other end is another user's."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one, but does not derive from it.
+        try:
+            check_peer(transport.get_extra_info("socket").fileno())
+        except PeerNotOurs as error:
+            logger.error(str(error))
+            self._is_foreign = True
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Take every whole message; keep the beginning of the next."""
+        if self._is_foreign:
+            return
         if self._rest:
             self._rest += data
             taken = self._take(self._rest)

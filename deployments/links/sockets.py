@@ -2,6 +2,7 @@
 
 import os
 import socket
+import struct
 import tempfile
 from pathlib import Path
 from uuid import uuid4
@@ -9,6 +10,14 @@ from uuid import uuid4
 
 class FolderNotOurs(OSError):
     """Someone else could put a socket into the folder, or open one in it."""
+
+
+class PeerNotOurs(OSError):
+    """A process of another user is at the other end of a link."""
+
+
+_PEER = struct.Struct("3i")
+"""What the kernel says of a peer: process, user, group."""
 
 
 def folder() -> Path:
@@ -23,6 +32,24 @@ def folder() -> Path:
     if facts.st_uid != os.getuid() or facts.st_mode & 0o077:
         raise FolderNotOurs(f"{path} must belong to user {os.getuid()} and be closed to others (mode 700)")
     return path
+
+
+def check_peer(number: int) -> None:
+    """Check that the process at the other end of a connection is this user's: what it sends is unpickled.
+
+    Only the folder keeps others out otherwise, and a folder can be opened by mistake.
+
+    Args:
+        number: file descriptor of the connected socket; it stays open.
+
+    Raises:
+        PeerNotOurs: it is another user's.
+    """
+    with socket.socket(fileno=os.dup(number)) as own:
+        facts = own.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    _, user, _ = _PEER.unpack(facts)
+    if user != os.getuid():
+        raise PeerNotOurs(f"a process of user {user} is at the other end of a link; it is closed")
 
 
 def listening() -> socket.socket:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from cluster.ports import conflicts
@@ -34,6 +35,16 @@ class Stack:
     mlflow: str
     dashboard: str
     home: Path
+
+    @property
+    def ray_variables(self) -> dict[str, str]:
+        """What a command of Ray needs in its environment to be let in."""
+        return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.home / "secrets" / "ray_token")}
+
+    def ask_ray(self, path: str) -> httpx.Response:
+        """Returns the answer of Ray's dashboard, with the token of the stack."""
+        token = (self.home / "secrets" / "ray_token").read_text()
+        return httpx.get(self.dashboard + path, headers={"authorization": f"Bearer {token}"}, timeout=30)
 
     def tollgate(self, *arguments: str, timeout_s: float = UP_TIMEOUT_S) -> subprocess.CompletedProcess[str]:
         """Runs the command ``tollgate`` on this stack and returns what it said, whatever its exit code."""

@@ -223,7 +223,7 @@ def replicas(client: httpx.Client) -> dict[str, str]:
 
 
 def deployed_config(stack: Stack) -> Json:
-    applications = httpx.get(f"{stack.dashboard}/api/serve/applications/", timeout=30).json()["applications"]
+    applications = stack.ask_ray("/api/serve/applications/").json()["applications"]
     [source] = Path(stack.home).glob("serve_config*.yaml")
     config: Json = yaml.safe_load(source.read_text())
     assert config["applications"][0]["name"] in applications
@@ -245,7 +245,7 @@ def redeployed(stack: Stack, config: Json, folder: Path, rule: Json) -> Iterator
 
 def serve_deploy(stack: Stack, config: Json, file: Path) -> None:
     file.write_text(yaml.safe_dump(config))
-    environment = {**os.environ, "RAY_AUTH_MODE": "disabled"}
+    environment = {**os.environ, **stack.ray_variables}
     command = [sys.executable, "-m", "ray.serve.scripts", "deploy", str(file), "--address", stack.dashboard]
     deployed = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False

@@ -1,5 +1,6 @@
 from cluster.environment import component_environment, head_environment
 from cluster.processes import COMPONENT, MARK, RAY
+from cluster.secret_files import make_secret, read_secret
 from cluster.settings import PROJECT, ClusterSettings
 
 
@@ -35,9 +36,28 @@ def test_every_socket_and_file_of_haproxy_lies_in_the_private_folder(settings: C
         for name, value in head_environment(settings, {}).items()
         if name.startswith("RAY_SERVE_HAPROXY") and value.startswith("/")
     ]
-    assert len(paths) == 5
+    assert len(paths) == 6
     assert all(path.startswith(str(settings.runtime)) for path in paths)
 
 
 def test_the_heads_processes_are_told_apart_from_training(settings: ClusterSettings) -> None:
     assert head_environment(settings, {})[COMPONENT] == RAY
+
+
+def test_ray_is_guarded_by_a_token_in_a_file_whatever_the_calling_shell_says(settings: ClusterSettings) -> None:
+    shell = {"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": "another", "RAY_AUTH_TOKEN_PATH": "/another"}
+    environment = head_environment(settings, shell)
+    assert environment["RAY_AUTH_MODE"] == "token"
+    assert environment["RAY_AUTH_TOKEN_PATH"] == str(settings.ray_token_file)
+    assert "RAY_AUTH_TOKEN" not in environment
+
+
+def test_no_secret_of_the_stack_is_in_the_environment_but_where_it_lies(settings: ClusterSettings) -> None:
+    for file in (settings.ray_token_file, settings.valkey_password_file):
+        make_secret(file)
+    locked = settings.model_copy(update={"api_keys_file": settings.secrets / "api_keys.yaml"})
+    environment = head_environment(locked, {})
+    assert environment["TOLLGATE_REDIS_PASSWORD_FILE"] == str(settings.valkey_password_file)
+    assert environment["TOLLGATE_API_KEYS_FILE"] == str(locked.api_keys_file)
+    secrets = [read_secret(file) for file in (settings.ray_token_file, settings.valkey_password_file)]
+    assert not [name for name, value in environment.items() if any(secret in value for secret in secrets)]

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from cluster.settings import ON_ALL_INTERFACES, PICKED_BY_SERVE, Ports, settings_from
-from features.errors import ClusterError
+from features.errors import ClusterError, StoreRefused
 
 
 def test_the_defaults_need_nothing_from_the_environment() -> None:
@@ -58,9 +58,9 @@ def test_a_port_base_that_is_no_number_is_refused() -> None:
 
 def test_external_servers_replace_the_embedded_ones_and_free_their_ports() -> None:
     settings = settings_from(
-        {"TOLLGATE_REDIS_URL": "redis://store:6379/1", "MLFLOW_TRACKING_URI": "http://registry:5000"}
+        {"TOLLGATE_REDIS_URL": "rediss://store:6379/1", "MLFLOW_TRACKING_URI": "http://registry:5000"}
     )
-    assert settings.redis_url == "redis://store:6379/1"
+    assert settings.redis_url == "rediss://store:6379/1"
     assert settings.mlflow_uri == "http://registry:5000"
     assert not {"valkey", "mlflow"} & {port.name for port in settings.needed_ports()}
 
@@ -81,3 +81,30 @@ def test_the_socket_folder_stays_short_however_deep_the_state_folder_is(tmp_path
 
 def test_two_state_folders_have_two_socket_folders(tmp_path: Path) -> None:
     assert settings_from({}, home=tmp_path / "a").runtime != settings_from({}, home=tmp_path / "b").runtime
+
+
+def test_a_stack_is_closed_to_others_by_default() -> None:
+    settings = settings_from({})
+    assert (settings.host, settings.ray_auth, settings.allow_anonymous) == ("127.0.0.1", "token", False)
+
+
+def test_the_keys_of_the_state_folder_are_used_once_they_are_there(tmp_path: Path) -> None:
+    assert settings_from({}, home=tmp_path).api_keys_file is None
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "api_keys.yaml").touch()
+    assert settings_from({}, home=tmp_path).api_keys_file == tmp_path / "secrets" / "api_keys.yaml"
+    named = settings_from({"TOLLGATE_API_KEYS_FILE": "/elsewhere.yaml"}, home=tmp_path)
+    assert named.api_keys_file == Path("/elsewhere.yaml")
+
+
+def test_clients_of_a_stack_that_listens_everywhere_call_loopback() -> None:
+    assert settings_from({}, host="0.0.0.0").http_url == "http://127.0.0.1:8000"
+    assert settings_from({"TOLLGATE_HOST": "10.0.0.1"}).http_url == "http://10.0.0.1:8000"
+
+
+def test_a_store_elsewhere_that_is_not_encrypted_is_refused() -> None:
+    settings = settings_from({"TOLLGATE_REDIS_URL": "redis://:secret@store:6379/1"})
+    with pytest.raises(StoreRefused) as refused:
+        _ = settings.redis_url
+    assert "secret" not in str(refused.value)
+    assert settings.redis_address == "redis://store:6379/1"

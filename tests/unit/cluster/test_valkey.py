@@ -5,6 +5,7 @@ import pytest
 
 from cluster import valkey
 from cluster.processes import VALKEY, owned_by, stop
+from cluster.secret_files import read_secret
 from cluster.settings import ClusterSettings
 from cluster.waiting import wait_until
 from features.errors import ClusterError
@@ -75,3 +76,13 @@ def test_an_address_where_nobody_listens_does_not_answer(settings: ClusterSettin
 
 def _append_only_file(settings: ClusterSettings) -> list[bytes]:
     return [path.read_bytes() for path in (settings.home / "valkey").rglob("*.aof")]
+
+
+def test_the_server_asks_for_its_password_which_no_command_line_shows(store: ClusterSettings) -> None:
+    assert valkey.answers(store.redis_url)
+    assert not valkey.answers(store.redis_address)
+    password = read_secret(store.valkey_password_file)
+    [server] = owned_by(store.home, VALKEY)
+    assert password not in " ".join(server.process.cmdline())
+    assert password not in "".join(server.process.environ().values())
+    assert password not in (store.logs / "valkey.log").read_text()

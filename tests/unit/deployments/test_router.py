@@ -113,6 +113,7 @@ class Graph:
         self.features = Part("observe", self._observe)
         self.has_store = True
         self.served = ["7"]
+        self.routers: list[Router] = []
 
     async def _observe(self, batch: TransactionBatch, _: float) -> FeatureReply:
         if not self.has_store:
@@ -123,8 +124,19 @@ class Graph:
         """Return a router of its own, as a replica would be."""
         router = Router(self.features, self.lr, self.xgb, "nowhere", self.url, self.folder)
         router._watch = Watch(self.served)  # type: ignore[assignment]
+        self.routers.append(router)
         await router.reconfigure(POLICY | policy)
         return router
+
+    async def close(self) -> None:
+        """End what the routers began."""
+        for router in self.routers:
+            for task in (router._following, router._ledger._background):
+                if task is not None:
+                    task.cancel()
+            router._ledger._spool.close()
+            await router._ledger._store.close()
+        await self.store.close()
 
 
 @pytest.fixture
@@ -139,8 +151,9 @@ def client(valkey_socket: str) -> Any:
 async def graph(client: redis.Redis, tmp_path: Path) -> AsyncIterator[Graph]:
     url = f"unix://{client.get_connection_kwargs()['path']}?db={DATABASE}"
     store = AsyncOnlineStore(url, timeout_s=60)
-    yield Graph(store, url, tmp_path / "spool")
-    await store.close()
+    graph = Graph(store, url, tmp_path / "spool")
+    yield graph
+    await graph.close()
 
 
 def payment(**values: Any) -> TransactionBatch:

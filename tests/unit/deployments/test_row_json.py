@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from deployments.batcher import Share
 from deployments.bulk import Chunk
-from deployments.decision import Decisions, Reason
+from deployments.decision import Decisions, Earlier, Reason
 from deployments.errors import ErrorBody
 from deployments.responses import prediction
 from deployments.row_json import error_row, item_rows
@@ -40,6 +40,7 @@ def decided(draw: st.DrawFn) -> tuple[TransactionBatch, Decisions, Share]:
         reasons=draw(st.dictionaries(st.integers(0, n - 1), reasons)),
         features=np.array(draw(st.lists(st.floats(-1e9, 1e9), min_size=n, max_size=n)))[:, None]
         * np.ones(len(FEATURE_NAMES)),
+        earlier=draw(st.dictionaries(st.integers(0, n - 1), st.builds(Earlier, texts, st.tuples(texts)))),
     )
     ids = draw(st.lists(texts, min_size=n, max_size=n))
     batch = batch_of(n, transaction_id=ids)

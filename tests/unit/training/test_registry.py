@@ -138,6 +138,52 @@ def test_a_bundle_that_was_damaged_in_the_store_is_refused(
         registry.load(MODEL_NAME, published.version, fingerprint())
 
 
+@pytest.mark.parametrize("name", ["lr.json", "bundle.json", "xgb.onnx"])
+def test_a_file_that_was_exchanged_together_with_its_manifest_is_refused_by_name(
+    registry: Registry, experiment: str, tmp_path: Path, name: str
+) -> None:
+    version = publish(registry, experiment, tmp_path)
+    stored = artifacts_of(registry, version)
+    # A whole bundle of other models, with a manifest that fits it: only the registry knows that it is another.
+    small_bundle(seed=1).save(tmp_path / "other")
+    for file in (tmp_path / "other").iterdir():
+        if file.name in (name, "bundle.json"):
+            (stored / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(BundleRefused, match=r"bundle\.json of the bundle is not the file that was registered"):
+        registry.load(MODEL_NAME, version.version, fingerprint())
+
+
+def test_a_file_that_was_added_and_one_that_is_gone_are_refused_by_name(
+    registry: Registry, experiment: str, tmp_path: Path
+) -> None:
+    version = publish(registry, experiment, tmp_path)
+    added = artifacts_of(registry, version) / "model.pkl"
+    added.touch()
+    with pytest.raises(BundleRefused, match=r"model\.pkl"):
+        registry.load(MODEL_NAME, version.version, fingerprint())
+    added.unlink()
+    (added.parent / "xgb.onnx").unlink()
+    with pytest.raises(BundleRefused, match=r"xgb\.onnx"):
+        registry.load(MODEL_NAME, version.version, fingerprint())
+
+
+def test_a_version_of_an_earlier_release_without_digests_is_still_loaded(
+    registry: Registry, experiment: str, tmp_path: Path
+) -> None:
+    version = publish(registry, experiment, tmp_path)
+    client = mlflow.MlflowClient(registry.tracking_uri)
+    for tag in version.tags:
+        if tag.startswith("tollgate.sha256."):
+            client.delete_model_version_tag(MODEL_NAME, version.version, tag)
+    assert registry.load(MODEL_NAME, version.version, fingerprint())[0].manifest
+
+
+def artifacts_of(registry: Registry, version: RegisteredVersion) -> Path:
+    """Return the folder where the artifact store has the bundle."""
+    uri = mlflow.MlflowClient(registry.tracking_uri).get_run(version.run_id).info.artifact_uri
+    return Path(uri.removeprefix("file://")) / "bundle"
+
+
 def test_an_absent_database_is_named_and_not_created(tmp_path: Path) -> None:
     with pytest.raises(RegistryUnavailable, match=r"no registry at .*absent\.db"):
         Registry(f"sqlite:///{tmp_path}/absent.db").resolve("champion")

@@ -58,10 +58,12 @@ class Ledgers:
     """Makes ledgers that are ready, without their background work, and closes what they left open."""
 
     spools: list[Spool] = field(default_factory=list)
+    stores: list[AsyncOnlineStore] = field(default_factory=list)
 
     def __call__(self, store: AsyncOnlineStore, folder: Path, circuits: Circuits | None = None) -> Ledger:
         """Return a ledger on a store, with its spool in a folder."""
         self.spools.append(Spool(folder))
+        self.stores.append(store)
         ledger = Ledger(store, self.spools[-1], circuits or Circuits())
         ledger.take(RecordSettings(), BreakerSettings(), POLICY)
         return ledger
@@ -73,10 +75,12 @@ class Ledgers:
 
 
 @pytest.fixture
-def ledger_of() -> Iterator[Ledgers]:
+async def ledger_of() -> AsyncIterator[Ledgers]:
     ledgers = Ledgers()
     yield ledgers
     ledgers.kill()
+    for store in ledgers.stores:
+        await store.close()
 
 
 @pytest.fixture

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deployments.links import frames
 from deployments.links.frames import Frames, Kind
+from deployments.links.sockets import PeerNotOurs
 
 
 class Pipe:
@@ -24,8 +26,24 @@ class Pipe:
     def close(self) -> None:
         self.closing = True
 
+    def abort(self) -> None:
+        self.closing = True
+
+    def get_extra_info(self, name: str) -> "Pipe":
+        assert name == "socket"
+        return self
+
+    def fileno(self) -> int:
+        return -1
+
     def is_closing(self) -> bool:
         return self.closing
+
+
+@pytest.fixture(autouse=True)
+def _peers_are_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe has nobody at its other end whom the kernel knows."""
+    monkeypatch.setattr(frames, "check_peer", lambda _: None)
 
 
 class Collector(Frames):
@@ -88,3 +106,17 @@ def test_an_unknown_kind_is_an_error_and_not_an_answer() -> None:
     sender(pipe).send(1, cast(Kind, 9), ())
     with pytest.raises(ValueError, match="9 is not a valid Kind"):
         collector.data_received(pipe.written)
+
+
+def test_what_another_users_process_sends_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int) -> None:
+        raise PeerNotOurs("a process of user 7")
+
+    pipe = Pipe()
+    sender(pipe).send(1, Kind.CALL, ())
+    monkeypatch.setattr(frames, "check_peer", refuse)
+    collector, stranger = Collector(), Pipe()
+    collector.connection_made(cast(asyncio.Transport, stranger))
+    collector.data_received(pipe.written)
+    assert stranger.closing
+    assert collector.messages == []

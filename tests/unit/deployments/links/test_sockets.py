@@ -1,12 +1,13 @@
 """Whose sockets are trusted, and what dead processes leave."""
 
 import os
+import socket as sockets
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from deployments.links.sockets import FolderNotOurs, folder, listening
+from deployments.links.sockets import FolderNotOurs, PeerNotOurs, check_peer, folder, listening
 
 
 def test_the_folder_is_closed_to_everybody_else() -> None:
@@ -36,3 +37,15 @@ def test_sockets_of_dead_processes_are_removed_and_those_of_the_living_stay() ->
         assert not left.exists()
         for socket in (first, second):
             assert Path(socket.getsockname()).is_socket()
+
+
+def test_a_peer_of_this_user_passes_and_one_of_another_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = sockets.socketpair()
+    with one, other:
+        check_peer(one.fileno())
+        ours = os.getuid()
+        monkeypatch.setattr(os, "getuid", lambda: ours + 1)
+        with pytest.raises(PeerNotOurs, match=f"user {ours}"):
+            check_peer(one.fileno())
+        one.send(b"still open")
+        assert other.recv(16) == b"still open"

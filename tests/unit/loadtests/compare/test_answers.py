@@ -96,7 +96,7 @@ def test_the_echo_is_not_asked_for_scores(store: OnlineStore) -> None:
 
 def test_known_payments_are_told_apart_by_their_scores(store: OnlineStore) -> None:
     first, second = expected(BUNDLE, store).probability
-    assert abs(first - second) > 1e-3
+    assert abs(first - second) > 1e-4  # A hundred times what a peer may differ by.
     assert expected(BUNDLE, store).probability == (first, second)
     assert known_payments()[0]["customer_id"] != known_payments()[0]["customer_id"]
 

@@ -1,0 +1,358 @@
+"""The gate over HTTP, in front of the application and of the hot route, with keys and without."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import Scope as AsgiScope
+
+from deployments.access.callers import Callers
+from deployments.access.gate import Gate
+from deployments.access.key_file import write_keys
+from deployments.access.keys import Rate, Scope, new_key
+from deployments.access.live_keys import LiveKeys
+from deployments.access.routes import DOCS, route_of
+from deployments.ingress import Ingress
+from deployments.settings import IngressSettings
+from deployments.status import Status
+from tests.unit.deployments.graph import FeaturesHandle, LogHandle, RouterHandle
+
+GOOD = {"timestamp": "2025-02-06T10:00:00", "customer_id": "c1", "amount": 100}
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Holder:
+    """Keys of each scope, in a file, and an ingress that knows them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now_s = NOW.timestamp()
+        self.texts: dict[str, str] = {}
+        keys = []
+        for name, options in {
+            "score": {"scopes": [Scope.SCORE]},
+            "read": {"scopes": [Scope.READ]},
+            "admin": {"scopes": [Scope.ADMIN]},
+            "old": {"scopes": [Scope.SCORE], "not_after": NOW + timedelta(days=1)},
+            "slow": {"scopes": [Scope.SCORE, Scope.ADMIN], "rate": Rate(per_s=1, burst=3)},
+        }.items():
+            key, self.texts[name] = new_key(**options)  # type: ignore[arg-type]
+            keys.append(key)
+        write_keys(folder / "keys.yaml", keys)
+        self.monotonic_s = 0.0
+        callers = Callers(LiveKeys(folder / "keys.yaml"), lambda: self.now_s, lambda: self.monotonic_s)
+        self.ingress = Ingress(RouterHandle(), FeaturesHandle(), LogHandle(), callers)
+
+    def headers(self, name: str) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.texts[name]}"}
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Holder:
+    return Holder(tmp_path)
+
+
+@asynccontextmanager
+async def reached(app: ASGIApp) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tollgate") as http:
+        yield http
+
+
+@pytest.fixture(params=["front", "inner"])
+async def http(holder: Holder, request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
+    """The service behind both gates, and behind the inner one alone."""
+    app: ASGIApp = holder.ingress.__serve_build_asgi_app__()
+    if request.param == "front":
+        app = holder.ingress.in_front_of(app)
+    async with reached(app) as client:
+        yield client
+
+
+def error_of(answer: httpx.Response) -> dict[str, Any]:
+    error: dict[str, Any] = answer.json()["error"]
+    assert error.keys() == {"code", "message", "details"}
+    return error
+
+
+async def test_without_a_key_nobody_is_let_in(http: httpx.AsyncClient) -> None:
+    for method, path in (("POST", "/predict"), ("POST", "/predict/batch"), ("GET", "/model"), ("GET", "/nothing")):
+        answer = await http.request(method, path, json=GOOD)
+        assert answer.status_code == 401
+        assert error_of(answer)["code"] == "unauthorized"
+        assert answer.headers["www-authenticate"] == 'Bearer realm="tollgate"'
+
+
+@pytest.mark.parametrize("change", ["x", "", "tg_aaaaaaaa_secret", "ключ"])
+async def test_a_wrong_key_is_told_so(http: httpx.AsyncClient, change: str) -> None:
+    answer = await http.post("/predict", json=GOOD, headers={"authorization": f"Bearer {change}".encode()})
+    assert answer.status_code == 401
+    assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("POST", "/predict", "score"),
+        ("POST", "/predict/batch", "score"),
+        ("GET", "/model", "read"),
+        ("POST", "/labels", "admin"),
+    ],
+)
+async def test_each_route_opens_to_its_scope_alone(
+    http: httpx.AsyncClient, holder: Holder, method: str, path: str, scope: str
+) -> None:
+    for name in ("score", "read", "admin"):
+        answer = await http.request(method, path, json=[GOOD], headers=holder.headers(name))
+        if name == scope:
+            assert answer.status_code in (200, 422)
+        else:
+            assert answer.status_code == 403
+            assert error_of(answer)["code"] == "forbidden"
+            assert f'scope="{scope}"' in answer.headers["www-authenticate"]
+
+
+async def test_the_key_may_come_without_bearer_or_under_its_own_name(
+    http: httpx.AsyncClient, holder: Holder
+) -> None:
+    text = holder.texts["score"]
+    for headers in ({"x-api-key": text}, {"authorization": text}, {"authorization": f"bEARER  {text}"}):
+        assert (await http.post("/predict", json=GOOD, headers=headers)).status_code == 200
+    both = {"x-api-key": text, "authorization": f"Bearer {text}"}
+    assert (await http.post("/predict", json=GOOD, headers=both)).status_code == 401
+
+
+async def test_a_key_whose_time_is_over_is_refused(http: httpx.AsyncClient, holder: Holder) -> None:
+    assert (await http.post("/predict", json=GOOD, headers=holder.headers("old"))).status_code == 200
+    holder.now_s += 86_401
+    answer = await http.post("/predict", json=GOOD, headers=holder.headers("old"))
+    assert answer.status_code == 401
+    assert "is over" in error_of(answer)["message"]
+
+
+async def test_health_is_open_and_readiness_says_more_to_readers(
+    http: httpx.AsyncClient, holder: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def statuses() -> dict[str, Status]:
+        return {"ingress": Status(ok=True, detail="answers", problem="", replica="r1", uptime_s=1.0)}
+
+    monkeypatch.setattr(holder.ingress, "_statuses", statuses)
+    assert (await http.get("/health")).status_code == 200
+    for headers in ({}, holder.headers("score"), {"authorization": "Bearer wrong"}):
+        assert (await http.get("/ready", headers=headers)).json().keys() == {"ready"}
+    read = (await http.get("/ready", headers=holder.headers("read"))).json()
+    assert read["dependencies"]["ingress"]["ok"]
+
+
+async def test_what_is_no_route_is_told_to_keys_alone(http: httpx.AsyncClient, holder: Holder) -> None:
+    answer = await http.get("/nothing", headers=holder.headers("read"))
+    assert (answer.status_code, error_of(answer)["code"]) == (404, "not_found")
+    answer = await http.get("/predict", headers=holder.headers("score"))
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+async def test_a_key_that_sends_too_much_is_told_when_to_come_back(
+    http: httpx.AsyncClient, holder: Holder
+) -> None:
+    slow = holder.headers("slow")
+    assert [(await http.post("/predict", json=GOOD, headers=slow)).status_code for _ in range(4)] == [200] * 3 + [
+        429
+    ]
+    answer = await http.post("/predict", json=GOOD, headers=slow)
+    assert error_of(answer)["code"] == "rate_limited"
+    assert answer.headers["retry-after"] == "1"
+    assert (await http.post("/predict", json=GOOD, headers=holder.headers("score"))).status_code == 200
+    holder.monotonic_s += 1
+    assert (await http.post("/predict", json=GOOD, headers=slow)).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/predict/batch", "/labels"])
+async def test_each_row_of_a_bulk_request_is_paid_for(http: httpx.AsyncClient, holder: Holder, path: str) -> None:
+    slow = holder.headers("slow")
+    labels = [
+        {"transaction_id": f"t{i}", "timestamp": "2025-02-06T10:00:00Z", "is_fraud": True, "source": "analyst"}
+        for i in range(10)
+    ]
+    rows = labels if path == "/labels" else [GOOD] * 10
+    assert (await http.post(path, json=rows, headers=slow)).status_code == 200
+    # 3 at once, less the request and its 10 rows: 8 in debt, so 9 s until one is there.
+    holder.monotonic_s += 8
+    refused = await http.post(path, json=rows[:1], headers=slow)
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+    holder.monotonic_s += 1
+    assert (await http.post(path, json=[{}], headers=slow)).status_code == 200
+
+
+async def test_without_keys_in_force_everybody_is_let_in() -> None:
+    ingress = Ingress(RouterHandle(), FeaturesHandle(), LogHandle(), Callers())
+    async with reached(ingress.in_front_of(ingress.__serve_build_asgi_app__())) as http:
+        assert (await http.post("/predict", json=GOOD)).status_code == 200
+        assert (await http.post("/predict", json=GOOD, headers={"authorization": "Basic x"})).status_code == 200
+        assert (await http.get("/nothing")).status_code == 404
+
+
+async def test_every_answer_has_the_security_headers_once(http: httpx.AsyncClient, holder: Holder) -> None:
+    for path, key in (
+        ("/health", None),
+        ("/model", None),
+        ("/model", "read"),
+        ("/nothing", "read"),
+        ("/docs", None),
+    ):
+        answer = await http.get(path, headers=holder.headers(key) if key else {})
+        assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+        assert answer.headers["cache-control"] == "no-store"
+        assert ("default-src" in answer.headers["content-security-policy"]) == (path != "/docs")
+    answer = await http.post("/predict", json=GOOD, headers=holder.headers("score"))
+    assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+
+
+async def test_the_documentation_can_be_switched_off() -> None:
+    ingress = Ingress(RouterHandle(), FeaturesHandle(), LogHandle(), Callers())
+    async with reached(ingress.in_front_of(ingress.__serve_build_asgi_app__())) as http:
+        assert (await http.get("/openapi.json")).status_code == 200
+        await ingress.reconfigure({"docs": False})
+        for path in sorted(DOCS):
+            assert (await http.get(path)).status_code == 404
+
+
+def test_every_route_of_the_application_is_in_the_table() -> None:
+    app = Ingress(RouterHandle(), FeaturesHandle(), LogHandle(), Callers()).__serve_build_asgi_app__()
+    assert isinstance(app, FastAPI)
+    routes = [route for route in app.routes if isinstance(route, APIRoute)]
+    assert len(routes) >= 6
+    for route in routes:
+        path = route.path.replace("{", "").replace("}", "")
+        for method in route.methods:
+            assert route_of(method, path) is not None, f"{method} {route.path} needs a scope in routes.py"
+
+
+# Bounds on requests, by hand: what a client sends is not what httpx would.
+
+
+async def swallow(scope: AsgiScope, receive: Receive, send: Send) -> None:
+    """An application that reads the whole body, and says how long it was, and what headers came."""
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        size += len(message.get("body", b""))
+        more = message.get("more_body", False)
+    await send(
+        {"type": "http.response.start", "status": 200, "headers": [(b"x-size", b"%d" % size), *scope["headers"]]}
+    )
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def ask(
+    headers: list[tuple[bytes, bytes]], chunks: list[bytes], path: str = "/predict/batch", **changes: Any
+) -> tuple[int, dict[bytes, bytes], int]:
+    """Return status, headers, and how many chunks were left unread."""
+    waiting = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
+    waiting.append({"type": "http.request", "body": b""})
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return waiting.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    settings = IngressSettings(max_body_bytes=1024, max_arrow_bytes=2048)
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers, **changes}
+    await Gate(swallow, Callers(), lambda: settings, outer=True)(scope, receive, send)
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    return sent[0]["status"], dict(sent[0]["headers"]), len(waiting)
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type", "limit"),
+    [
+        ("/predict/batch", b"application/json", 1024),
+        ("/predict/batch", b"application/vnd.apache.arrow.stream", 2048),
+        ("/labels", b"", 1024),
+        ("/health", b"", 64 * 1024),
+        ("/nothing", b"", 2048),
+    ],
+)
+async def test_a_body_in_chunks_ends_at_the_bound_of_its_route(path: str, media_type: bytes, limit: int) -> None:
+    headers = [(b"content-type", media_type), (b"transfer-encoding", b"chunked")]
+    method = "GET" if path == "/health" else "POST"
+    half = b"x" * (limit // 2)
+    status, answer, _ = await ask(headers, [half, half], path, method=method)
+    assert (status, answer[b"x-size"]) == (200, b"%d" % limit)
+    status, answer, unread = await ask(headers, [half, half, b"x", half, half], path, method=method)
+    assert (status, answer[b"connection"], unread) == (413, b"close", 3)
+
+
+async def test_a_length_past_the_bound_is_refused_before_the_body_is_read() -> None:
+    status, answer, unread = await ask([(b"content-length", b"1025")], [b"x"])
+    assert (status, answer[b"connection"], unread) == (413, b"close", 2)
+
+
+async def test_a_stream_of_lines_has_no_bound_here() -> None:
+    chunks = [b"x" * 1024] * 5
+    assert (await ask([(b"content-type", b"Application/X-NDJSON; charset=utf-8")], chunks))[0] == 200
+
+
+async def test_too_many_headers_and_too_long_ones_are_refused() -> None:
+    assert (await ask([(b"a", b"b")] * 100, []))[0] == 200
+    assert (await ask([(b"a", b"b")] * 101, []))[0] == 431
+    assert (await ask([(b"a", b"b" * (16 * 1024 - 1))], []))[0] == 200
+    assert (await ask([(b"a", b"b" * (16 * 1024))], []))[0] == 431
+    assert (await ask([], [], query_string=b"x" * 5000))[0] == 414
+
+
+async def test_headers_with_which_clients_would_decide_on_serve_are_taken_away() -> None:
+    ours = [
+        (b"x-request-timeout-seconds", b"0"),
+        (b"x-request-disconnect-disabled", b"?1"),
+        (b"serve_multiplexed_model_id", b"x"),
+        (b"serve-multiplexed-model-id", b"x"),
+        (b"x-session-id", b"x"),
+        (b"accept", b"*/*"),
+    ]
+    _, answer, _ = await ask(ours, [])
+    assert {name for name, _ in ours} & answer.keys() == {b"accept"}
+
+
+@pytest.mark.parametrize(
+    ("request_id", "stays"),
+    [(b"a-1", True), (b"x" * 128, True), (b"x" * 129, False), (b"\xff", False), (b"a b", False)],
+)
+async def test_a_request_id_goes_on_when_it_is_short_and_printable(request_id: bytes, stays: bool) -> None:
+    _, answer, _ = await ask([(b"x-request-id", request_id)], [])
+    assert (b"x-request-id" in answer) == stays
+
+
+async def test_a_websocket_is_closed() -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    await Gate(swallow, Callers(), IngressSettings)({"type": "websocket", "path": "/predict"}, receive, send)
+    assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+async def test_below_a_prefix_the_inner_gate_knows_the_routes(holder: Holder) -> None:
+    app = holder.ingress.__serve_build_asgi_app__()
+
+    async def mounted(scope: AsgiScope, receive: Receive, send: Send) -> None:
+        await app({**scope, "root_path": "/tollgate"}, receive, send)
+
+    async with reached(holder.ingress.in_front_of(mounted)) as http:
+        assert (await http.get("/tollgate/health")).status_code == 200
+        assert (await http.get("/tollgate/model")).status_code == 401
+        assert (
+            await http.post("/tollgate/predict", json=GOOD, headers=holder.headers("score"))
+        ).status_code == 200

@@ -1,0 +1,51 @@
+"""How the store is reached, and what of its address may be shown."""
+
+from pathlib import Path
+
+import pytest
+import redis
+
+from features.errors import StoreRefused
+from features.store_address import public_address, store_url
+
+SECRET = "p@ss/w:rd"
+
+
+def test_the_password_of_a_file_is_put_to_the_address(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text(SECRET + "\n")
+    url = store_url("redis://127.0.0.1:6399/0", {"TOLLGATE_REDIS_PASSWORD_FILE": str(file)})
+    assert redis.Redis.from_url(url).connection_pool.connection_kwargs["password"] == SECRET
+    assert public_address(url) == "redis://127.0.0.1:6399/0"
+
+
+def test_the_password_of_the_environments_address_is_used_for_the_same_place_alone() -> None:
+    environment = {"TOLLGATE_REDIS_URL": "redis://ada:secret@127.0.0.1:6399/0"}
+    assert store_url("redis://127.0.0.1:6399/0", environment) == "redis://ada:secret@127.0.0.1:6399/0"
+    assert store_url("redis://127.0.0.1:6400/0", environment) == "redis://127.0.0.1:6400/0"
+
+
+def test_a_password_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreRefused, match="none"):
+        store_url("redis://127.0.0.1:6399/0", {"TOLLGATE_REDIS_PASSWORD_FILE": str(tmp_path / "none")})
+
+
+@pytest.mark.parametrize(
+    "address", ["redis://127.0.0.1:1/0", "redis://localhost:1/0", "unix:///s", "rediss://h:1/0"]
+)
+def test_what_stays_on_the_machine_or_is_encrypted_is_admitted(address: str) -> None:
+    assert store_url(address, {}) == address
+
+
+def test_payments_do_not_cross_the_network_in_the_clear_unless_it_is_said_so() -> None:
+    with pytest.raises(StoreRefused, match="rediss") as refused:
+        store_url("redis://store:6379/0", {"TOLLGATE_REDIS_URL": "redis://ada:secret@store:6379/0"})
+    assert "secret" not in str(refused.value)
+    assert store_url("redis://store:6379/0", {"TOLLGATE_ALLOW_PLAINTEXT_REDIS": "1"}) == "redis://store:6379/0"
+
+
+def test_the_certificates_to_check_a_server_against_reach_the_client() -> None:
+    url = store_url("rediss://store:6379/0", {"TOLLGATE_REDIS_CA_FILE": "/etc/a b.pem"})
+    known = redis.Redis.from_url(url).connection_pool.connection_kwargs
+    assert known["ssl_ca_certs"] == "/etc/a b.pem"
+    assert known["db"] == 0
