@@ -177,6 +177,8 @@ class RecordSettings(Settings):
 
     remember_hours: Annotated[int, Field(ge=24, le=24 * 90)] = 24
     """How long a retry gets the decision that stands."""
+    timeout_ms: Annotated[int, Field(ge=1, le=60_000)] = 250
+    """Bound on the store's answer; past it, or past its share of the deadline, the decisions wait on disk."""
     max_spool_bytes: Annotated[int, Field(ge=2**20, le=2**40)] = 2**30
     """Decisions that wait on this machine's disk while the store does not take them; past it requests get 503."""
 

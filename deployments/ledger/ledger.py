@@ -78,7 +78,7 @@ class Ledger:
         Rows that were decided before get that decision; rows whose id stands for another body become conflicts.
 
         Args:
-            timeout_s: bound on the store's answer.
+            timeout_s: bound on the store's answer, beside that of the settings.
 
         Raises:
             DecisionNotRecorded: it is durable nowhere.
@@ -86,7 +86,8 @@ class Ledger:
         own_claims = claims(entry.batch)
         data = entry.to_bytes()
         try:
-            found = await self._breaker.call(timeout_s, lambda: self._committed(entry, data, own_claims))
+            bound_s = min(timeout_s, self._settings.timeout_ms / 1000)
+            found = await self._breaker.call(bound_s, lambda: self._committed(entry, data, own_claims))
         except (OnlineStoreUnavailable, DependencyDown, TimeoutError) as error:
             logger.warning("%d decisions wait in the spool: %r", len(entry.batch), error)
             policy = self._policies[entry.header.policy].encode()

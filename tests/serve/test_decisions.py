@@ -169,7 +169,14 @@ def test_the_model_page_names_version_fingerprint_metrics_and_features(client: h
 def test_readiness_names_each_dependency(client: httpx.Client) -> None:
     ready = client.get("/ready").json()
     assert ready["ready"]
-    assert set(ready["dependencies"]) == {"features", "lr_model", "xgb_model", "router", "ingress"}
+    assert set(ready["dependencies"]) == {
+        "features",
+        "lr_model",
+        "xgb_model",
+        "router",
+        "decision_log",
+        "ingress",
+    }
 
 
 def test_a_new_policy_takes_effect_without_a_restart(stack: Stack, client: httpx.Client, tmp_path: Path) -> None:
@@ -198,15 +205,23 @@ def test_without_the_store_payments_are_decided_and_say_so(stack: Stack, client:
     process = psutil.Process(valkey.pid)
     process.suspend()
     try:
-        decided = client.post("/predict", json=payment())
+        body = payment(transaction_id=f"missed-{time.monotonic_ns()}", amount=700)
+        decided = client.post("/predict", json=body)
         assert decided.status_code == 200
-        assert decided.json()["degraded"] == ["feature_store"]
+        assert decided.json()["degraded"] == ["feature_store", "decision_log"]
+        assert decided.json()["rules"] == ["large_without_history"]
         ready = client.get("/ready")
         assert ready.status_code == 503
         assert not ready.json()["dependencies"]["features"]["ok"]
     finally:
         process.resume()
     eventually(lambda: client.post("/predict", json=payment()).json()["degraded"] == [], "history again")
+    # What the store missed is recorded and counted, once.
+    path = f"/decisions/{body['transaction_id']}"
+    eventually(lambda: client.get(path).status_code == 200, "the decision is on record")
+    assert client.get(path).json()["decision"] == decided.json()["decision"] == "REVIEW"
+    later = payment(customer_id=body["customer_id"])
+    assert client.post("/predict?include=features", json=later).json()["features"]["count_last_1h"] == 1
 
 
 def test_a_replay_finds_no_difference_between_online_and_offline(stack: Stack) -> None:

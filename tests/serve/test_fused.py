@@ -1,23 +1,24 @@
 """The fused graph, deployed over the distributed one: the same answers from one deployment."""
 
+from pathlib import Path
+
 import httpx
 import pytest
 
 from cluster.settings import PROJECT
-from tests.serve.conftest import Stack
+from tests.serve.conftest import Stack, patient
 from tests.serve.test_decisions import PAYLOADS, Json, payment
 from tests.serve.test_labels import check_labels
 
 pytestmark = pytest.mark.serve
 
 
-def test_the_fused_graph_answers_as_the_distributed_one(stack: Stack) -> None:
+def test_the_fused_graph_answers_as_the_distributed_one(stack: Stack, tmp_path: Path) -> None:
     port_base = str(httpx.URL(stack.http).port)
     distributed = answers(stack, "a")
     try:
-        changed = stack.tollgate(
-            "up", "--port-base", port_base, "--config", str(PROJECT / "serve_config.fused.yaml")
-        )
+        config = patient(PROJECT / "serve_config.fused.yaml", tmp_path)
+        changed = stack.tollgate("up", "--port-base", port_base, "--config", str(config))
         assert changed.returncode == 0, changed.stderr
         with httpx.Client(base_url=stack.http, timeout=30) as client:
             assert set(client.get("/ready").json()["dependencies"]) == {
@@ -25,6 +26,7 @@ def test_the_fused_graph_answers_as_the_distributed_one(stack: Stack) -> None:
                 "lr_model",
                 "xgb_model",
                 "router",
+                "decision_log",
                 "ingress",
             }
             replicas = {one["replica"] for one in client.get("/ready").json()["dependencies"].values()}

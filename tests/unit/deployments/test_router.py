@@ -37,6 +37,7 @@ POLICY = {
     "rules": [{"id": "huge", "when": "amount > 5000", "reason": "it is huge"}],
     "rules_without_history": [{"id": "blind", "when": "amount > 100", "action": "REVIEW", "reason": "no history"}],
     "breaker": {"failures": 1000},
+    "record": {"timeout_ms": 60_000},
 }
 
 

@@ -65,7 +65,7 @@ class Ledgers:
         self.spools.append(Spool(folder))
         self.stores.append(store)
         ledger = Ledger(store, self.spools[-1], circuits or Circuits())
-        ledger.take(RecordSettings(), BreakerSettings(), POLICY)
+        ledger.take(RecordSettings(timeout_ms=60_000), BreakerSettings(), POLICY)
         return ledger
 
     def kill(self) -> None:

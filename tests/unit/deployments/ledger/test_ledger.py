@@ -84,7 +84,7 @@ async def test_of_copies_at_the_same_moment_one_decides_for_all(
 
 
 async def test_a_decision_is_kept_for_as_long_as_the_settings_say(ledger: Ledger, client: redis.Redis) -> None:
-    ledger.take(RecordSettings(remember_hours=48), BreakerSettings(), POLICY)
+    ledger.take(RecordSettings(timeout_ms=60_000, remember_hours=48), BreakerSettings(), POLICY)
     await ledger.record(entry_of_ids("a"), LONG_S)
     assert client.ttl(CLAIM_PREFIX + b"a") == 48 * 3600
 
@@ -147,7 +147,7 @@ async def test_a_decision_that_is_durable_nowhere_is_refused(ledger_of: Ledgers,
 
 async def test_a_full_spool_refuses(ledger_of: Ledgers, tmp_path: Path) -> None:
     ledger = ledger_of(nowhere(tmp_path), tmp_path / "spool")
-    ledger.take(RecordSettings(max_spool_bytes=2**20), BreakerSettings(), POLICY)
+    ledger.take(RecordSettings(timeout_ms=60_000, max_spool_bytes=2**20), BreakerSettings(), POLICY)
     entry = entry_of_ids(*(f"t{n}" for n in range(1000)))
     for _ in range(2**20 // len(entry.to_bytes())):
         await ledger.record(entry, LONG_S)
@@ -158,7 +158,7 @@ async def test_a_full_spool_refuses(ledger_of: Ledgers, tmp_path: Path) -> None:
 async def test_a_store_that_keeps_failing_is_left_alone(ledger_of: Ledgers, tmp_path: Path) -> None:
     circuits = Circuits()
     ledger = ledger_of(nowhere(tmp_path), tmp_path / "spool", circuits)
-    ledger.take(RecordSettings(), BreakerSettings(failures=2, pause_ms=600_000), POLICY)
+    ledger.take(RecordSettings(timeout_ms=60_000), BreakerSettings(failures=2, pause_ms=600_000), POLICY)
     for name in ("a", "b", "c", "d"):
         assert not await ledger.record(entry_of_ids(name), LONG_S)
     assert circuits.failures == ["decision_log"] * 2
