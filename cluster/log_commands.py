@@ -27,12 +27,10 @@ def drain_command(archive: ArchiveFolder = None, home: Home = None) -> None:
 
     The deployment DecisionLog does the same in the background.
     """
-    import redis
-
     from deployments.ledger.archive import Archive
     from deployments.ledger.drain import Drain
     from deployments.ledger.folders import archive_folder
-    from deployments.ledger.stream import LogStream
+    from deployments.ledger.stream import LogStream, log_client
 
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} decisions archived"), TimeElapsedColumn())
@@ -40,7 +38,7 @@ def drain_command(archive: ArchiveFolder = None, home: Home = None) -> None:
         settings = standing_settings(home)
         folder = archive or archive_folder(settings.data)
         with (
-            redis.Redis.from_url(settings.redis_url, socket_timeout=30, socket_connect_timeout=2) as client,
+            log_client(settings.redis_url) as client,
             Progress(*columns, console=console, transient=True) as progress,
         ):
             drain = Drain(LogStream(client), Archive(folder))

@@ -6,13 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-import redis
-
 from deployments.garbage import collect_seldom
 from deployments.ledger.archive import Archive
 from deployments.ledger.drain import Drain
 from deployments.ledger.search import Search
-from deployments.ledger.stream import LogStream
+from deployments.ledger.stream import LogStream, log_client
 from deployments.live_settings import LiveSettings
 from deployments.metrics import LogMetrics
 from deployments.settings import LogSettings

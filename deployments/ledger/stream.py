@@ -8,6 +8,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from deployments.ledger.entry_id import EntryId
 from deployments.ledger.ledger import LOG_KEY, REFERENCES_KEY
@@ -35,6 +37,12 @@ class StoredEntry:
         """Return what the store gives as an entry."""
         fresh = np.frombuffer(fields[b"fresh"], np.uint8) == ord("1")
         return cls(EntryId.parse(name.decode()), fresh, fields[b"entry"])
+
+
+def log_client(url: str) -> "redis.Redis":
+    """Return a client for reading the log, which asks twice and then says that there is no answer."""
+    # The library's own default would try for seconds, while somebody waits for GET /decisions.
+    return redis.Redis.from_url(url, socket_timeout=10, socket_connect_timeout=2, retry=Retry(NoBackoff(), 1))
 
 
 class LogStream:

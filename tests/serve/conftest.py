@@ -54,7 +54,10 @@ class Stack:
 def patient(config: Path, folder: Path) -> Path:
     """Returns a copy of a Serve config for a busy machine: no decision is degraded for slowness alone."""
     text = config.read_text()
-    for bound, longer in ((" deadline_ms: 100\n", " deadline_ms: 20000\n"), ("timeout_ms: 250", "timeout_ms: 2000")):
+    for bound, longer in (
+        (" deadline_ms: 100\n", " deadline_ms: 20000\n"),
+        ("timeout_ms: 250", "timeout_ms: 2000"),
+    ):
         assert bound in text
         text = text.replace(bound, longer)
     copy = folder / config.name
