@@ -32,10 +32,8 @@ class DecisionLog:
     def __init__(self, redis_url: str, folder: Path) -> None:
         collect_seldom()
         self._settings = LiveSettings(LogSettings)
-        client = redis.Redis.from_url(
-            store_url(redis_url, os.environ), socket_timeout=10, socket_connect_timeout=2
-        )
-        self._log, archive = LogStream(client), Archive(folder)
+        archive = Archive(folder)
+        self._log = LogStream(log_client(store_url(redis_url, os.environ)))
         self._drain = Drain(self._log, archive)
         self._search = Search(self._log, archive)
         self._metrics = LogMetrics()
