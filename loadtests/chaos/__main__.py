@@ -71,12 +71,17 @@ def run_trials(
     """
     began = datetime.now(UTC).date().isoformat()
     rows: list[Row] = []
+    problems: list[str] = []
     for number, trial in enumerate(trials):
         with console.status(trial.words) as status:
             say = lambda text, words=trial.words: status.update(f"{words}: {text}")  # noqa: E731
-            rows.append(asyncio.run(run(trial, settings, Habits(rate), seed + number, say)))
+            try:
+                rows.append(asyncio.run(run(trial, settings, Habits(rate), seed + number, say)))
+            except ClusterError as error:  # The others can still be run, and are worth it.
+                problems.append(f"{trial.name}: {error}")
+                continue
         console.print(table_of(rows[-1:]))
-    problems = [sentence for row in rows for sentence in broken(row, may_interrupt)]
+    problems += [sentence for row in rows for sentence in broken(row, may_interrupt)]
     return Result(rows, problems + audited(settings, began))
 
 

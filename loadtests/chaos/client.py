@@ -47,14 +47,27 @@ class Client:
         source: gives the payments.
         habits: how they are sent.
         seed: of the choice of payments that are sent twice or again, and of pauses.
+        transport: of httpx; None: the network.
+        pause_s: before an attempt when the last answer named none.
     """
 
-    def __init__(self, url: str, source: Iterator[Payment], habits: Habits, seed: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        source: Iterator[Payment],
+        habits: Habits,
+        seed: int,
+        transport: httpx.AsyncBaseTransport | None = None,
+        pause_s: float = PAUSE_S,
+    ) -> None:
         self._source = source
+        self._pause_s = pause_s
         self._habits = habits
         self._choice = random.Random(seed)
         limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
-        self._http = httpx.AsyncClient(base_url=url, timeout=ATTEMPT_S, limits=limits, headers=HEADERS)
+        self._http = httpx.AsyncClient(
+            base_url=url, timeout=ATTEMPT_S, limits=limits, headers=HEADERS, transport=transport
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self.asked: list[Asked] = []
 
@@ -108,7 +121,7 @@ class Client:
             if time.monotonic() > ends:
                 return None
             named = None if answer is None else answer.headers.get("retry-after")
-            pause_s = PAUSE_S if named is None else float(named)
+            pause_s = self._pause_s if named is None else float(named)
             await asyncio.sleep(pause_s * (1 + JITTER * self._choice.random()))
 
     async def _decide(self, one: Asked, copies: int, again: bool) -> None:

@@ -1,4 +1,4 @@
-"""The proof at the end of a trial: what clients were told is archived, once, and their payments are counted, once."""
+"""The proof at the end of a trial: what clients were told is archived once, and each payment is counted once."""
 
 import time
 from collections import Counter

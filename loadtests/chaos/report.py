@@ -19,7 +19,7 @@ COLUMNS: Final = (
     "lost",
     "counted twice",
     "not counted",
-    "seconds to recover",
+    "recovered, s",
 )
 """Headings behind the name of the fault."""
 
@@ -46,7 +46,7 @@ def table_of(rows: Sequence[Row]) -> Table:
     for column in table.columns[1:]:
         column.justify = "right"
     for row in rows:
-        table.add_row(row.words, *cells(row))
+        table.add_row(row.name, *cells(row))
     return table
 
 

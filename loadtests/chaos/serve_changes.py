@@ -10,7 +10,7 @@ from cluster.waiting import wait_until
 from features.errors import ClusterError
 
 IN_FORCE_S: Final = 300.0
-DEADLINE_MS: Final = 3000
+DEADLINE_MS: Final = 2000
 """Deadline of a decision in trials. On a machine that is full of other work, 100 ms would be passed now and then
 without any fault, and a trial would not tell the one from the other."""
 
