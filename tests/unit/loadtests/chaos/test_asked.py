@@ -21,9 +21,8 @@ def test_the_first_decision_says_whether_a_payment_was_decided_degraded() -> Non
 
 
 def test_two_answers_to_one_id_that_differ_are_told() -> None:
-    assert (
-        totals([asked(attempt(), attempt(told=BLOCKED)), asked(attempt(), attempt(0), attempt())]).differing == 1
-    )
+    alike = asked(attempt(), attempt(0), attempt())
+    assert totals([asked(attempt(), attempt(told=BLOCKED)), alike]).differing == 1
 
 
 def test_answers_that_no_client_is_told_to_expect_are_named() -> None:

@@ -1,5 +1,7 @@
 """The schedule of a soak: from the seed alone, and fair to every fault."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +20,7 @@ def test_the_same_seed_gives_the_same_schedule(seed: int) -> None:
 def test_faults_strike_in_order_with_pauses_and_leave_a_calm_end(seed: int, seconds: float) -> None:
     times = [at_s for at_s, _ in schedule(NAMES, seconds, seed)]
     assert times[0] == FIRST_S
-    assert all(later - sooner >= SHORTEST_S for sooner, later in zip(times, times[1:], strict=False))
+    assert all(later - sooner >= SHORTEST_S for sooner, later in pairwise(times))
     assert times[-1] <= seconds - CALM_END_S
 
 
