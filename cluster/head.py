@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from cluster.environment import head_environment
+from cluster.haproxy import start_script
 from cluster.processes import RAY, Owned, owned_by, stop
 from cluster.settings import LOOPBACK, ClusterSettings
 from cluster.waiting import wait_until
@@ -33,6 +34,7 @@ def start_head(settings: ClusterSettings, base: Mapping[str, str]) -> None:
         ClusterError: the head did not come up.
     """
     make_private(settings.runtime)
+    start_script(settings)
     log = settings.logs / "ray-start.log"
     for _ in range(ATTEMPTS):
         if _run_ray_start(settings, base, log) and wait_until(lambda: is_up(settings), DASHBOARD_WAIT_S):

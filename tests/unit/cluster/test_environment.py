@@ -35,7 +35,7 @@ def test_every_socket_and_file_of_haproxy_lies_in_the_private_folder(settings: C
         for name, value in head_environment(settings, {}).items()
         if name.startswith("RAY_SERVE_HAPROXY") and value.startswith("/")
     ]
-    assert len(paths) == 5
+    assert len(paths) == 6
     assert all(path.startswith(str(settings.runtime)) for path in paths)
 
 

