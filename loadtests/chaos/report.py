@@ -24,13 +24,17 @@ COLUMNS: Final = (
 """Headings behind the name of the fault."""
 
 
+NARROW: Final = ("sent", "failed", "503", "cut", "degr.", "differ", "lost", "twice", "missed", "s")
+"""The same for a terminal of 80 columns."""
+
+
 def cells(row: Row) -> list[str]:
     """Return the figures of a row, as ``COLUMNS`` has them."""
     figures = (
         row.requests,
         row.failed,
         row.busy,
-        row.unanswered + sum(row.wrong.values()),
+        sum(row.unanswered.values()) + sum(row.wrong.values()),
         row.degraded,
         row.told_twice + row.otherwise,
         row.lost,
@@ -42,7 +46,7 @@ def cells(row: Row) -> list[str]:
 
 def table_of(rows: Sequence[Row]) -> Table:
     """Return the table for the terminal."""
-    table = Table("fault", *COLUMNS, box=None)
+    table = Table("fault", *NARROW, box=None)
     for column in table.columns[1:]:
         column.justify = "right"
     for row in rows:

@@ -16,7 +16,7 @@ class Row:
         requests: payments of the clients.
         failed: payments without a decision in the end, however often they were repeated.
         busy: 503s, each with Retry-After.
-        unanswered: connections that failed, and answers that did not come in time.
+        unanswered: connections that failed, and answers that did not come in time, by kind of failure.
         wrong: other answers, by status.
         degraded: payments decided without a part.
         told_twice: payments with two answers that differ.
@@ -33,7 +33,7 @@ class Row:
     requests: int
     failed: int
     busy: int
-    unanswered: int
+    unanswered: dict[str, int]
     wrong: dict[str, int]
     degraded: int
     told_twice: int
@@ -92,5 +92,5 @@ def broken(row: Row, may_interrupt: bool) -> list[str]:
         "answers were neither a decision nor a 503 with Retry-After": sum(row.wrong.values()),
     }
     if not may_interrupt:
-        counts |= {"requests got 503": row.busy, "requests got no answer": row.unanswered}
+        counts |= {"requests got 503": row.busy, "requests got no answer": sum(row.unanswered.values())}
     return [f"{row.name}: {count} {words}." for words, count in counts.items() if count]

@@ -1,14 +1,16 @@
 """The script that stands for HAProxy: what it mends, and that HAProxy takes the result."""
 
 import json
+import resource
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
-from cluster.haproxy import REQUEST_S, haproxy_environment, max_connections, start_script, unavailable
+from cluster.haproxy import REQUEST_S, WANTED_CONNECTIONS, haproxy_environment, max_connections, start_script
 from cluster.settings import ClusterSettings
 
 CONFIG = """\
@@ -24,7 +26,7 @@ frontend front
     bind unix@{folder}/front.sock
     default_backend back
 backend back
-    server none 127.0.0.1:1
+    http-request return status 404 content-type text/plain lf-string "Path \'%[path]\' not found. Ping."
 """
 
 
@@ -66,12 +68,35 @@ def test_what_is_mended_already_stays_as_it_is(script: Path, config: Path) -> No
 
 def test_while_no_replica_is_up_clients_are_told_to_come_again(script: Path, config: Path) -> None:
     check(script, config)
-    assert (config.parent / "500.http").read_bytes() == unavailable()
-    head, _, body = unavailable().partition(b"\r\n\r\n")
+    head, _, body = (config.parent / "500.http").read_bytes().partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 503 ")
     assert b"\r\nretry-after: 1" in head
     assert b"content-length: %d\r\n" % len(body) in head
     assert json.loads(body)["error"]["code"] == "unavailable"
+
+
+def test_while_the_application_is_not_known_clients_are_told_to_come_again(script: Path, config: Path) -> None:
+    check(script, config)
+    path = config.parent / "front.sock"
+    with subprocess.Popen([script, "-db", "-f", config]) as server:
+        try:
+            answer = ask(path, server)
+        finally:
+            server.terminate()
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json()["error"]["code"] == "unavailable"
+
+
+def ask(path: Path, server: subprocess.Popen[bytes]) -> httpx.Response:
+    """Ask HAProxy behind a socket as soon as it listens."""
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), base_url="http://service") as client:
+        while True:
+            assert server.poll() is None, "HAProxy has ended"
+            try:
+                return client.post("/predict")
+            except httpx.ConnectError:
+                continue  # It listens in a moment, or ends.
 
 
 def test_serve_is_told_of_the_script_and_of_bounds(settings: ClusterSettings) -> None:
@@ -80,6 +105,18 @@ def test_serve_is_told_of_the_script_and_of_bounds(settings: ClusterSettings) ->
     assert {"RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S", "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S"} <= environment.keys()
 
 
-def test_connections_need_two_files_each() -> None:
-    assert 2 * max_connections(20_000) < 20_000
-    assert max_connections(-1) == 20_000
+def test_haproxy_takes_as_many_connections_as_the_limit_on_files_allows(script: Path, config: Path) -> None:
+    connections = max_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    splicing = "    option splice-request\n    option splice-response\nfrontend"
+    config.write_text(
+        config.read_text().replace("maxconn 100", f"maxconn {connections}").replace("frontend", splicing, 1)
+    )
+    with subprocess.Popen([script, "-db", "-f", config]) as server:
+        try:
+            assert ask(config.parent / "front.sock", server).status_code == 503
+        finally:
+            server.terminate()
+
+
+def test_without_a_limit_on_files_the_wanted_number_is_taken() -> None:
+    assert max_connections(resource.RLIM_INFINITY) == WANTED_CONNECTIONS

@@ -7,8 +7,8 @@ BLOCKED = Told("BLOCK", 0.99, "3")
 
 
 def test_a_payment_counts_once_however_often_it_was_tried() -> None:
-    found = totals([asked(attempt(0), attempt(503, retry_after=True), attempt(), attempt())])
-    assert (found.requests, found.failed, found.busy, found.unanswered) == (1, 0, 1, 1)
+    found = totals([asked(attempt(0, error="ReadError"), attempt(503, retry_after=True), attempt(), attempt())])
+    assert (found.requests, found.failed, found.busy, found.unanswered) == (1, 0, 1, {"ReadError": 1})
 
 
 def test_a_payment_without_a_decision_in_the_end_failed() -> None:
