@@ -10,10 +10,7 @@ with what was told, each customer's windows with what was sent, and the day is a
 promise was broken. The tables are left as Markdown and JSON in the results folder.
 """
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -22,19 +19,14 @@ from rich.console import Console
 
 from cluster.reporting import Home, reporting, standing_settings
 from cluster.settings import ClusterSettings
-from deployments.ledger.archive import Archive
-from deployments.ledger.audit import audit
-from deployments.ledger.folders import archive_folder
-from deployments.ledger.registered_bundles import RegisteredBundles
 from features.errors import ClusterError
 from loadtests.chaos import changes as change_list
 from loadtests.chaos import faults as fault_list
-from loadtests.chaos.client import Habits
+from loadtests.chaos.campaign import run_trials
 from loadtests.chaos.configured import configured
 from loadtests.chaos.report import table_of, write
-from loadtests.chaos.row import Row, broken
-from loadtests.chaos.schedule import schedule
-from loadtests.chaos.trial import Trial, run
+from loadtests.chaos.soak import soak
+from loadtests.chaos.trial import Trial
 
 ALL: Final = "all"
 STRIKE_S: Final = 3.0
@@ -46,57 +38,6 @@ Rate = Annotated[float, typer.Option(min=1, help="Payments a second.")]
 Seed = Annotated[int, typer.Option(help="Of customers, amounts, and the schedule.")]
 Out = Annotated[Path, typer.Option(help="Folder for the tables.")]
 Replicas = Annotated[int, typer.Option(min=1, help="Replicas of each deployment meanwhile.")]
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The rows of a run, and a sentence for each promise that was broken."""
-
-    rows: list[Row]
-    problems: list[str]
-
-
-def run_trials(
-    settings: ClusterSettings,
-    trials: Sequence[Trial],
-    rate: float,
-    seed: int,
-    may_interrupt: bool,
-    console: Console,
-) -> Result:
-    """Run trials one after the other, then audit the days that they took.
-
-    Raises:
-        ClusterError: the stack did not recover.
-    """
-    began = datetime.now(UTC).date().isoformat()
-    rows: list[Row] = []
-    problems: list[str] = []
-    for number, trial in enumerate(trials):
-        with console.status(trial.words) as status:
-            say = lambda text, words=trial.words: status.update(f"{words}: {text}")  # noqa: E731
-            try:
-                rows.append(asyncio.run(run(trial, settings, Habits(rate), seed + number, say)))
-            except ClusterError as error:  # The others can still be run, and are worth it.
-                problems.append(f"{trial.name}: {error}")
-                continue
-        console.print(table_of(rows[-1:]))
-    problems += [sentence for row in rows for sentence in broken(row, may_interrupt)]
-    return Result(rows, problems + audited(settings, began))
-
-
-def audited(settings: ClusterSettings, since: str) -> list[str]:
-    """Return a sentence for each day since one whose audit finds a difference."""
-    archive, bundles = Archive(archive_folder(settings.data)), RegisteredBundles(settings.mlflow_uri)
-    sentences = []
-    for day in archive.days():
-        if day >= since and not (found := audit(archive, day, bundles)).ok:
-            names = [one.transaction_id for one in found.differences[:3]] + list(found.repeated)[:3]
-            sentences.append(
-                f"The audit of {day} found {len(found.differences)} differences and {len(found.repeated)}"
-                f" transactions more than once: {', '.join(names)}."
-            )
-    return sentences
 
 
 def chosen(names: str, known: Sequence[str]) -> list[str]:
@@ -164,13 +105,6 @@ def soak_command(
     with reporting():
         trial = soak(chosen(faults, list(fault_list.FAULTS)), seconds, seed)
         _command("soak", standing_settings(home), [trial], (rate, seed, replicas), True, out)
-
-
-def soak(names: Sequence[str], seconds: float, seed: int) -> Trial:
-    """Return the trial of a soak."""
-    planned = schedule(names, seconds, seed)
-    acts = [(at_s, fault_list.FAULTS[name]) for at_s, name in planned]
-    return Trial("soak", f"{len(planned)} faults of the schedule of seed {seed}", acts, seconds)
 
 
 def _command(

@@ -11,10 +11,15 @@ LONGEST_S: Final = 40.0
 CALM_END_S: Final = 10.0
 
 
-def schedule(names: Sequence[str], seconds: float, seed: int) -> list[tuple[float, str]]:
+def schedule(
+    names: Sequence[str], seconds: float, seed: int, pauses_s: tuple[float, float] = (SHORTEST_S, LONGEST_S)
+) -> list[tuple[float, str]]:
     """Return faults with the second at which each strikes; the same for the same arguments.
 
     Every fault comes once before one comes again, in an order of the seed's.
+
+    Args:
+        pauses_s: bounds of the pauses between two faults.
 
     >>> schedule(["a", "b"], 60, 1) == schedule(["a", "b"], 60, 1)
     True
@@ -27,5 +32,5 @@ def schedule(names: Sequence[str], seconds: float, seed: int) -> list[tuple[floa
         if not waiting:
             waiting = choice.sample(list(names), len(names))
         planned.append((at_s, waiting.pop()))
-        at_s += choice.uniform(SHORTEST_S, LONGEST_S)
+        at_s += choice.uniform(*pauses_s)
     return planned
