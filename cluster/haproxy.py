@@ -88,6 +88,10 @@ def haproxy_environment(settings: ClusterSettings) -> dict[str, str]:
     return {
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(script_path(settings)),
         "RAY_SERVE_HAPROXY_MAXCONN": str(max_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[1])),
+        # Serve starts a HAProxy that died after three checks; with a check every 10 s that was an outage of 40 s.
+        "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
+        # On a machine that is full of other work it takes more than the usual 5 s to start, and was killed then.
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
         "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": str(SILENT_S),
         "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": str(SILENT_S),
     }

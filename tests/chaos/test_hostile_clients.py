@@ -40,10 +40,8 @@ def body() -> bytes:
 
 
 def request(content: bytes, length: int) -> bytes:
-    head = (
-        f"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
-    )
-    return head.encode() + content
+    head = "POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    return f"{head}content-length: {length}\r\n\r\n".encode() + content
 
 
 @contextmanager
