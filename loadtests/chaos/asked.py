@@ -9,6 +9,7 @@ from loadtests.chaos.payments import Payment
 
 OK: Final = 200
 BUSY: Final = 503
+WITHOUT_STORE: Final = frozenset({"feature_store", "decision_log"})
 NO_ANSWER: Final = 0
 """The status of an attempt whose connection failed or whose answer did not come in time."""
 
@@ -63,6 +64,14 @@ class Asked:
         """Whether two answers told different things."""
         return len({one.told for one in self.attempts if one.told is not None}) > 1
 
+    @property
+    def without_store(self) -> bool:
+        """Whether one of the answers was given while the store did not answer.
+
+        Then nobody could know whether the id was decided before, and docs/guarantees.md lets it be decided anew.
+        """
+        return any(WITHOUT_STORE & set(one.degraded) for one in self.attempts)
+
 
 @dataclass(frozen=True, slots=True)
 class Totals:
@@ -75,7 +84,8 @@ class Totals:
         unanswered: attempts without an answer: the connection failed, or it took too long; by kind of failure.
         wrong: attempts answered otherwise than a client is told to expect; with their statuses.
         degraded: payments whose first decision did without a part.
-        differing: payments with two answers that differ.
+        differing: payments with two answers that differ, with the store at hand.
+        anew: payments with two answers that differ, one of them made without the store.
     """
 
     requests: int
@@ -85,6 +95,7 @@ class Totals:
     wrong: dict[str, int]
     degraded: int
     differing: int
+    anew: int
 
 
 def totals(asked: Iterable[Asked]) -> Totals:
@@ -98,7 +109,8 @@ def totals(asked: Iterable[Asked]) -> Totals:
         unanswered=dict(Counter(attempt.error for attempt in attempts if attempt.status == NO_ANSWER)),
         wrong=dict(Counter(_wrong(attempt) for attempt in attempts if _wrong(attempt))),
         degraded=sum(bool(_first(one).degraded) for one in every if one.told is not None),
-        differing=sum(one.differs for one in every),
+        differing=sum(one.differs and not one.without_store for one in every),
+        anew=sum(one.differs and one.without_store for one in every),
     )
 
 

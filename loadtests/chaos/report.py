@@ -36,7 +36,7 @@ def cells(row: Row) -> list[str]:
         row.busy,
         sum(row.unanswered.values()) + sum(row.wrong.values()),
         row.degraded,
-        row.told_twice + row.otherwise,
+        row.told_twice + row.otherwise + row.anew,
         row.lost,
         row.counted_twice + row.archived_twice,
         row.uncounted,

@@ -19,7 +19,8 @@ class Row:
         unanswered: connections that failed, and answers that did not come in time, by kind of failure.
         wrong: other answers, by status.
         degraded: payments decided without a part.
-        told_twice: payments with two answers that differ.
+        told_twice: payments with two answers that differ, with the store at hand.
+        anew: payments with two answers that differ, one of them made while the store did not answer.
         lost: decisions that were told and are not in the archive.
         archived_twice: decisions that the archive has more than once.
         otherwise: decisions that the archive has otherwise than they were told.
@@ -37,6 +38,7 @@ class Row:
     wrong: dict[str, int]
     degraded: int
     told_twice: int
+    anew: int
     lost: int
     archived_twice: int
     otherwise: int
@@ -63,6 +65,7 @@ def row_of(name: str, words: str, asked: Sequence[Asked], struck_s: float, proof
         wrong=counts.wrong,
         degraded=counts.degraded,
         told_twice=counts.differing,
+        anew=counts.anew,
         lost=len(proof.lost),
         archived_twice=len(proof.archived_twice),
         otherwise=len(proof.otherwise),

@@ -25,6 +25,11 @@ def test_two_answers_to_one_id_that_differ_are_told() -> None:
     assert totals([asked(attempt(), attempt(told=BLOCKED)), alike]).differing == 1
 
 
+def test_without_the_store_a_payment_may_be_decided_anew() -> None:
+    found = totals([asked(attempt(degraded=("decision_log",)), attempt(told=BLOCKED))])
+    assert (found.differing, found.anew) == (0, 1)
+
+
 def test_answers_that_no_client_is_told_to_expect_are_named() -> None:
     found = totals([asked(attempt(500), attempt(503), attempt(503, retry_after=True), attempt())])
     assert found.wrong == {"500": 1, "503 without Retry-After": 1}

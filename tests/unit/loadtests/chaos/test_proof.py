@@ -36,6 +36,13 @@ def test_a_record_that_is_not_what_was_told_is_named(rows: list[tuple[str, Told]
     assert compare(GOOD, rows, (0, 0)) == found
 
 
+def test_of_two_decisions_one_made_without_the_store_either_may_stand() -> None:
+    other = Told("BLOCK", 0.9, "3")
+    one = asked(attempt(degraded=("feature_store",)), attempt(told=other), attempt(duplicate=True))
+    assert compare([one], [("p-0", other)], (0, 0)) == Proof()
+    assert compare([one], [("p-0", Told("REVIEW", 0.9, "3"))], (0, 0)).otherwise == ["p-0"]
+
+
 def test_a_repetition_that_was_decided_anew_is_named() -> None:
     assert compare([asked(attempt(), attempt())], ROWS, (1, 2)) == Proof(
         unremembered=["p-0"], counted_twice=1, uncounted=2
