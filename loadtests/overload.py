@@ -44,6 +44,8 @@ RECOVERED: Final = 0.95
 """Share of the load before that must be accepted again."""
 SLOWER: Final = 3.0
 """Times the p99 of before within which a second counts as recovered."""
+SHOWN: Final = 10
+"""Processes whose memory the terminal shows; overload.json has all."""
 Memory = dict[str, tuple[float, float]]
 """Private memory of each process before and after, in MiB, by name and pid."""
 
@@ -221,9 +223,18 @@ def table_of(report: Report) -> Table:
         ("recovered", "never" if report.recovered_s is None else f"after {report.recovered_s} s"),
     ):
         table.add_row(name, value)
-    for name, (before, after) in sorted(report.memory_mib.items(), key=lambda item: -item[1][1]):
-        table.add_row(f"memory of {name}", f"{before:,.0f} to {after:,.0f} MiB")
+    for name, (before, after) in sorted(report.memory_mib.items(), key=lambda item: -item[1][1])[:SHOWN]:
+        table.add_row(f"memory of {short(name)}", f"{before:,.0f} to {after:,.0f} MiB")
     return table
+
+
+def short(name: str) -> str:
+    """Return the name of a process without what all replicas begin with.
+
+    >>> short("ray::ServeReplica:tollgate:Router 12"), short("haproxy 7")
+    ('Router 12', 'haproxy 7')
+    """
+    return name.rpartition(":")[2]
 
 
 def main(
