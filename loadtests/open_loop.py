@@ -10,7 +10,7 @@ machine it takes CPU from it, so rates hold as parts of each other alone.
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -31,7 +31,7 @@ class Second:
         late: sent more than ``LATE_S`` after their time, as the generator was too slow.
         accepted: answered by 200.
         refused: answered by 503 with Retry-After.
-        other: answered otherwise, or not at all.
+        others: answered otherwise, by status, or not at all.
         latencies_s: of the accepted, from their time in the timetable.
         refusals_s: of the refused, likewise.
     """
@@ -41,9 +41,14 @@ class Second:
     late: int = 0
     accepted: int = 0
     refused: int = 0
-    other: int = 0
+    others: Counter[str] = field(default_factory=Counter)
     latencies_s: list[float] = field(default_factory=list)
     refusals_s: list[float] = field(default_factory=list)
+
+    @property
+    def other(self) -> int:
+        """How many ``others`` there are."""
+        return self.others.total()
 
 
 class OpenLoop:
@@ -109,7 +114,7 @@ class OpenLoop:
         try:
             _, one = await loop.create_connection(lambda: _Connection(self._idle, self._gone), *self._address)
         except OSError:
-            second.other += 1
+            second.others["no connection"] += 1
             return
         self._open.add(one)
         one.ask(self._make_body(), second, due)
@@ -171,7 +176,7 @@ class _Connection(asyncio.Protocol):
 
     def _lose(self) -> None:
         if self._asked is not None:
-            self._asked[0].other += 1
+            self._asked[0].others["no answer"] += 1
             self._asked = None
 
     def on_header(self, name: bytes, value: bytes) -> None:  # noqa: ARG002 - any pause will do
@@ -193,7 +198,7 @@ class _Connection(asyncio.Protocol):
             second.refused += 1
             second.refusals_s.append(took_s)
         else:
-            second.other += 1
+            second.others[str(status)] += 1
         if self._parser.should_keep_alive():
             self._idle(self)
         else:
