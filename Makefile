@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 SOURCES := features training deployments cluster tests loadtests
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status test check unit parity serve load scaling growth format clean
+.PHONY: help up down status test check unit parity serve chaos graph load scaling growth format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,7 +19,7 @@ down: $(INSTALLED) ## stop every process of the stack; data, models and logs sta
 status: $(INSTALLED) ## show what of the stack is up
 	@$(BIN)/tollgate status
 
-test: check unit parity serve ## all that CI runs
+test: check unit parity graph ## all that CI runs
 
 check: $(INSTALLED) ## lint, format and types
 	$(BIN)/ruff check .
@@ -34,6 +34,12 @@ parity: $(INSTALLED) ## the offline features equal the online ones
 
 serve: $(INSTALLED) ## the real graph over HTTP, on free ports of its own
 	$(BIN)/pytest tests/serve
+
+chaos: $(INSTALLED) ## faults and changes under load, and hostile clients; nothing may be lost or counted twice
+	$(BIN)/pytest tests/chaos
+
+graph: $(INSTALLED) ## serve and chaos, on one stack
+	$(BIN)/pytest tests/serve tests/chaos
 
 load: $(INSTALLED) ## load in steps against the running stack; the report is in results/step-mixed
 	$(BIN)/python -m loadtests.run step --traffic mixed

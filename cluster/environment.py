@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from cluster.haproxy_fence import PROGRAM
+from cluster.haproxy import haproxy_environment
 from cluster.processes import COMPONENT, MARK, RAY
 from cluster.settings import INGRESS_PORTS, PROJECT, ClusterSettings
 
@@ -50,32 +50,34 @@ def head_environment(settings: ClusterSettings, base: Mapping[str, str]) -> dict
     """Returns the environment of the Ray head, from which Serve's controller and HAProxy take theirs."""
     sockets = settings.runtime / "ha"
     ports = settings.ports
-    return component_environment(settings, RAY, base) | {
-        "RAY_SERVE_ENABLE_HA_PROXY": "1",
-        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-        # Ray gives its workers niceness 15, as batch jobs deserve. These answer payments: at 15 every other
-        # process of the machine would go before each of the five replicas that a decision passes.
-        "RAY_worker_niceness": "0",
-        # Off: one log line a request, which a Python process parses to count what the replicas count as well.
-        # It took 53 to 82 microseconds of CPU a request. HAProxy's own metrics (its metrics port) stay.
-        "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
-        "RAY_SERVE_HAPROXY_NBTHREAD": str(settings.haproxy_threads),
-        "RAY_SERVE_HAPROXY_STATS_PORT": str(ports.haproxy_stats),
-        "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports.haproxy_metrics),
-        # HAProxy itself, with the doors closed that Serve leaves open.
-        "RAY_SERVE_HAPROXY_BINARY_PATH": str(settings.runtime / PROGRAM),
-        # Serve makes HAProxy's admin socket open to everybody (mode 666), so its folder must not be.
-        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(sockets / "admin.sock"),
-        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(sockets / "metrics.sock"),
-        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(sockets / "haproxy.cfg"),
-        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(sockets),
-        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(sockets / "server-state"),
-        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(ports.fallback_proxy),
-        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(ports.ingress_first),
-        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(ports.ingress_first + INGRESS_PORTS),
-        # A load balancer in front of several machines needs 30 s to notice a replica that goes; the HAProxy
-        # of this machine needs one reload.
-        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
-        "AUTOSCALER_METRIC_PORT": str(ports.autoscaler_metrics),
-        "DASHBOARD_METRIC_PORT": str(ports.dashboard_metrics),
-    }
+    return (
+        component_environment(settings, RAY, base)
+        | haproxy_environment(settings)
+        | {
+            "RAY_SERVE_ENABLE_HA_PROXY": "1",
+            "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+            # Ray gives its workers niceness 15, as batch jobs deserve. These answer payments: at 15 every other
+            # process of the machine would go before each of the five replicas that a decision passes.
+            "RAY_worker_niceness": "0",
+            # Off: one log line a request, which a Python process parses to count what the replicas count as well.
+            # It took 53 to 82 microseconds of CPU a request. HAProxy's own metrics (its metrics port) stay.
+            "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
+            "RAY_SERVE_HAPROXY_NBTHREAD": str(settings.haproxy_threads),
+            "RAY_SERVE_HAPROXY_STATS_PORT": str(ports.haproxy_stats),
+            "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports.haproxy_metrics),
+            # Serve makes HAProxy's admin socket open to everybody (mode 666), so its folder must not be.
+            "RAY_SERVE_HAPROXY_SOCKET_PATH": str(sockets / "admin.sock"),
+            "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(sockets / "metrics.sock"),
+            "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(sockets / "haproxy.cfg"),
+            "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(sockets),
+            "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(sockets / "server-state"),
+            "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(ports.fallback_proxy),
+            "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(ports.ingress_first),
+            "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(ports.ingress_first + INGRESS_PORTS),
+            # A load balancer in front of several machines needs 30 s to notice a replica that goes; the HAProxy
+            # of this machine needs one reload.
+            "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
+            "AUTOSCALER_METRIC_PORT": str(ports.autoscaler_metrics),
+            "DASHBOARD_METRIC_PORT": str(ports.dashboard_metrics),
+        }
+    )

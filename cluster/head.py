@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from cluster.environment import head_environment
-from cluster.haproxy_fence import write_fence
+from cluster.haproxy import start_script
 from cluster.processes import RAY, Owned, owned_by, stop
 from cluster.secret_files import make_secret, read_secret
 from cluster.settings import LOOPBACK, ClusterSettings
@@ -36,7 +36,7 @@ def start_head(settings: ClusterSettings, base: Mapping[str, str]) -> None:
     """
     make_private(settings.runtime)
     make_secret(settings.ray_token_file)
-    write_fence(settings.runtime, settings.ports.haproxy_stats, settings.ports.haproxy_metrics, LOOPBACK)
+    start_script(settings)
     log = settings.logs / "ray-start.log"
     for _ in range(ATTEMPTS):
         if _run_ray_start(settings, base, log) and wait_until(lambda: is_up(settings), DASHBOARD_WAIT_S):

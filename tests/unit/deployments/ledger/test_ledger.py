@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -15,6 +16,7 @@ from deployments.settings import BreakerSettings, RecordSettings
 from features.claims import CLAIM_PREFIX
 from features.errors import DecisionNotRecorded, OnlineStoreUnavailable
 from features.online import AsyncOnlineStore, OnlineStore
+from features.transaction import TransactionBatch
 from tests.unit.deployments.ledger.conftest import Circuits, Ledgers
 from tests.unit.deployments.ledger.entries import POLICY, decided, entry_of_ids, transactions
 
@@ -163,3 +165,66 @@ async def test_a_store_that_keeps_failing_is_left_alone(ledger_of: Ledgers, tmp_
         assert not await ledger.record(entry_of_ids(name), LONG_S)
     assert circuits.failures == ["decision_log"] * 2
     assert circuits.states == [("decision_log", False), ("decision_log", True)]
+
+
+async def test_while_the_store_is_away_a_retry_gets_the_decision_that_waits(
+    ledger_of: Ledgers, tmp_path: Path
+) -> None:
+    dead = ledger_of(nowhere(tmp_path), tmp_path / "spool")
+    await dead.record(entry_of_ids("a", score=0.75), LONG_S)
+    retry = entry_of_ids("b", "a", score=0.25, has_history=False)
+    assert not await dead.record(retry, LONG_S)
+    assert retry.decisions.probability.tolist() == [0.25, 0.75]
+    assert list(retry.decisions.earlier) == [1]
+    other = decided(transactions({"transaction_id": "a", "amount": 11}))
+    await dead.record(other, LONG_S)
+    assert other.decisions.conflicts == {0: ("amount",)}
+
+
+async def test_what_waits_is_recorded_before_a_retry_that_the_store_takes(
+    ledger_of: Ledgers, store: AsyncOnlineStore, tmp_path: Path, log: LogStream
+) -> None:
+    road = Road(nowhere(tmp_path), store)
+    ledger = ledger_of(road, tmp_path / "spool")
+    await ledger.record(entry_of_ids("a", "b", score=0.75), LONG_S)
+    road.open = True
+    retry = entry_of_ids("a", score=0.25)
+    assert await ledger.record(retry, LONG_S)
+    assert retry.decisions.probability.tolist() == [0.75]
+    assert await ledger.catch_up() == 1
+    assert logged(log) == {"a": 1, "b": 1}
+
+
+async def test_a_decision_that_was_refused_does_not_stand(
+    ledger_of: Ledgers, store: AsyncOnlineStore, tmp_path: Path
+) -> None:
+    (tmp_path / "spool").write_text("in the way of the folder")
+    road = Road(nowhere(tmp_path), store)
+    ledger = ledger_of(road, tmp_path / "spool")
+    with pytest.raises(DecisionNotRecorded):
+        await ledger.record(entry_of_ids("a", score=0.75), LONG_S)
+    road.open = True
+    again = entry_of_ids("a", score=0.25)
+    assert await ledger.record(again, LONG_S)
+    assert again.decisions.probability.tolist() == [0.25]
+
+
+class Road(AsyncOnlineStore):
+    """A store that cannot be reached until the road is open."""
+
+    def __init__(self, closed: AsyncOnlineStore, behind: AsyncOnlineStore) -> None:
+        self._closed, self._behind = closed, behind
+        self.open = False
+
+    def register(self, text: str) -> Any:
+        """Return the script for both."""
+        return self._closed.register(text), self._behind.register(text)
+
+    async def run(self, registered: Any, keys: list[bytes], arguments: list[Any]) -> Any:
+        """Run it where the road leads."""
+        store = self._behind if self.open else self._closed
+        return await store.run(registered[self.open], keys, arguments)
+
+    async def append(self, batch: TransactionBatch) -> None:
+        """Count where the road leads."""
+        await (self._behind if self.open else self._closed).append(batch)

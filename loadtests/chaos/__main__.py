@@ -1,0 +1,132 @@
+"""Faults and changes under a steady load: what clients see, and that nothing is lost or counted twice.
+
+    python -m loadtests.chaos faults --home .tollgate
+    python -m loadtests.chaos changes --home .tollgate
+    python -m loadtests.chaos soak --home .tollgate --seconds 1800 --seed 1
+
+The client does what docs/guarantees.md asks of clients: an id of its own for each payment, the same request again
+until it is decided. In the end each payment is asked for once more, the log is drained, the archive is compared
+with what was told, each customer's windows with what was sent, and the day is audited. The exit code is 1 when a
+promise was broken. The tables are left as Markdown and JSON in the results folder.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from cluster.reporting import Home, reporting, standing_settings
+from cluster.settings import ClusterSettings
+from features.errors import ClusterError
+from loadtests.chaos import changes as change_list
+from loadtests.chaos import faults as fault_list
+from loadtests.chaos.campaign import run_trials
+from loadtests.chaos.configured import configured
+from loadtests.chaos.report import table_of, write
+from loadtests.chaos.soak import soak
+from loadtests.chaos.trial import Trial
+
+ALL: Final = "all"
+STRIKE_S: Final = 3.0
+"""Second of the load at which a single fault strikes: before it, the load is seen to be whole."""
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+
+Rate = Annotated[float, typer.Option(min=1, help="Payments a second.")]
+Seed = Annotated[int, typer.Option(help="Of customers, amounts, and the schedule.")]
+Out = Annotated[Path, typer.Option(help="Folder for the tables.")]
+Replicas = Annotated[int, typer.Option(min=1, help="Replicas of each deployment meanwhile.")]
+
+
+def chosen(names: str, known: Sequence[str]) -> list[str]:
+    """Return the names that were asked for, in the order of those that there are.
+
+    Raises:
+        ClusterError: one is unknown.
+    """
+    asked = list(known) if names == ALL else [name.strip() for name in names.split(",")]
+    if unknown := [name for name in asked if name not in known]:
+        raise ClusterError(f"{', '.join(unknown)}: unknown; there are {', '.join(known)}.")
+    return [name for name in known if name in asked]
+
+
+@app.command("faults")
+def faults_command(
+    home: Home = None,
+    faults: Annotated[str, typer.Option(help="Names with commas between, or all.")] = ALL,
+    seconds: Annotated[float, typer.Option(min=5, help="Of load a fault, at least.")] = 20,
+    rate: Rate = 30,
+    seed: Seed = 1,
+    replicas: Replicas = 1,
+    out: Out = Path("results/chaos"),
+) -> None:
+    """Strike a stack with each fault in turn; a row each."""
+    with reporting():
+        names = chosen(faults, list(fault_list.FAULTS))
+        trials = [
+            Trial(name, fault_list.WORDS[name], [(STRIKE_S, fault_list.FAULTS[name])], seconds) for name in names
+        ]
+        _command("faults", standing_settings(home), trials, (rate, seed, replicas), True, out)
+
+
+@app.command("changes")
+def changes_command(
+    home: Home = None,
+    changes: Annotated[str, typer.Option(help="Names with commas between, or all.")] = ALL,
+    seconds: Annotated[float, typer.Option(min=5, help="Of load a change, at least.")] = 20,
+    rate: Rate = 30,
+    seed: Seed = 1,
+    replicas: Replicas = 1,
+    out: Out = Path("results/chaos"),
+) -> None:
+    """Make each change in turn; no request may see it."""
+    with reporting():
+        names = chosen(changes, list(change_list.CHANGES))
+        trials = [
+            Trial(name, change_list.WORDS[name], [(STRIKE_S, change_list.CHANGES[name])], seconds)
+            for name in names
+        ]
+        _command("changes", standing_settings(home), trials, (rate, seed, replicas), False, out)
+
+
+@app.command("soak")
+def soak_command(
+    home: Home = None,
+    faults: Annotated[str, typer.Option(help="Names with commas between, or all.")] = ALL,
+    seconds: Annotated[float, typer.Option(min=30, help="Of load.")] = 1800,
+    rate: Rate = 30,
+    seed: Seed = 1,
+    replicas: Replicas = 1,
+    out: Out = Path("results/chaos"),
+) -> None:
+    """Strike a stack with faults of a seeded schedule, then prove that nothing is lost."""
+    with reporting():
+        trial = soak(chosen(faults, list(fault_list.FAULTS)), seconds, seed)
+        _command("soak", standing_settings(home), [trial], (rate, seed, replicas), True, out)
+
+
+def _command(
+    name: str,
+    settings: ClusterSettings,
+    trials: Sequence[Trial],
+    load: tuple[float, int, int],
+    may_interrupt: bool,
+    out: Path,
+) -> None:
+    rate, seed, replicas = load
+    console = Console(stderr=True)
+    with configured(settings, replicas) as changed:
+        result = run_trials(changed, trials, rate, seed, may_interrupt, console)
+    plan = {"rate": rate, "seed": seed, "replicas": replicas, "trials": [trial.name for trial in trials]}
+    write(out, name, result.rows, plan)
+    Console().print(table_of(result.rows))
+    for sentence in result.problems:
+        console.print(sentence, style="red", soft_wrap=True)
+    if result.problems:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()

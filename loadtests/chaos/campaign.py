@@ -1,0 +1,70 @@
+"""Trials one after the other, and the audit of the days that they took."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rich.console import Console
+
+from cluster.settings import ClusterSettings
+from deployments.ledger.archive import Archive
+from deployments.ledger.audit import audit
+from deployments.ledger.folders import archive_folder
+from deployments.ledger.registered_bundles import RegisteredBundles
+from features.errors import ClusterError
+from loadtests.chaos.client import Habits
+from loadtests.chaos.report import table_of
+from loadtests.chaos.row import Row, broken
+from loadtests.chaos.trial import Trial, run
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The rows of a run, and a sentence for each promise that was broken."""
+
+    rows: list[Row]
+    problems: list[str]
+
+
+def run_trials(
+    settings: ClusterSettings,
+    trials: Sequence[Trial],
+    rate: float,
+    seed: int,
+    may_interrupt: bool,
+    console: Console,
+) -> Result:
+    """Run trials one after the other, then audit the days that they took.
+
+    Raises:
+        ClusterError: the stack did not recover.
+    """
+    began = datetime.now(UTC).date().isoformat()
+    rows: list[Row] = []
+    problems: list[str] = []
+    for number, trial in enumerate(trials):
+        with console.status(trial.words) as status:
+            say = lambda text, words=trial.words: status.update(f"{words}: {text}")  # noqa: E731
+            try:
+                rows.append(asyncio.run(run(trial, settings, Habits(rate), seed + number, say)))
+            except ClusterError as error:  # The others can still be run, and are worth it.
+                problems.append(f"{trial.name}: {error}")
+                continue
+        console.print(table_of(rows[-1:]))
+    problems += [sentence for row in rows for sentence in broken(row, may_interrupt)]
+    return Result(rows, problems + audited(settings, began))
+
+
+def audited(settings: ClusterSettings, since: str) -> list[str]:
+    """Return a sentence for each day since one whose audit finds a difference."""
+    archive, bundles = Archive(archive_folder(settings.data)), RegisteredBundles(settings.mlflow_uri)
+    sentences = []
+    for day in archive.days():
+        if day >= since and not (found := audit(archive, day, bundles)).ok:
+            names = [one.transaction_id for one in found.differences[:3]] + list(found.repeated)[:3]
+            sentences.append(
+                f"The audit of {day} found {len(found.differences)} differences and {len(found.repeated)}"
+                f" transactions more than once: {', '.join(names)}."
+            )
+    return sentences

@@ -1,0 +1,104 @@
+"""The changes that an operator makes under load, each a function; none may fail a request.
+
+A change of the model is an entry of ``CHANGES`` like the others.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
+
+import httpx
+import psutil
+import redis
+
+from cluster.serve_config import config_to_deploy
+from cluster.settings import ClusterSettings
+from features.errors import ClusterError
+from loadtests.chaos import stack_processes
+from loadtests.chaos.faults import Fault, Scene, repair
+from loadtests.chaos.serve_changes import deployments, for_trials, put_in_force, with_user_config, with_variable
+
+VARIABLE: Final = "TOLLGATE_ROLLOUT"
+SERVED_KINDS: Final = ("Ingress", "Router", "Features", "LogisticRegression", "XGBoost")
+"""The kinds of replica that scale."""
+ASK_S: Final = 10.0
+
+
+def roll_code(scene: Scene) -> None:
+    """Give all replicas another environment variable: Serve replaces every one of them."""
+    settings = scene.settings
+    before = {kind: _pids(settings, kind) for kind in stack_processes.KINDS}
+    _, config = config_to_deploy(settings)
+    changed = with_variable(config, VARIABLE, f"{os.getpid()}-{time.monotonic_ns()}")
+
+    def replaced() -> bool:
+        return all(_pids(settings, kind) and not _pids(settings, kind) & before[kind] for kind in before)
+
+    put_in_force(settings, changed, replaced)
+
+
+def change_policy(scene: Scene) -> None:
+    """Change the policy and the ingress's bounds in place, and back."""
+    settings = scene.settings
+    _, config = config_to_deploy(settings)
+    usual = deployments(config)["Router"]["user_config"].get("max_reasons", 5)
+    wait_ms = deployments(config)["Ingress"]["user_config"]["max_wait_ms"]
+    changed = with_user_config(config, "Router", max_reasons=usual - 1)
+    changed = with_user_config(changed, "Ingress", max_wait_ms=wait_ms + 1)
+    put_in_force(settings, changed, lambda: _policy(settings).get("max_reasons") == usual - 1)
+    put_in_force(settings, config, lambda: _policy(settings).get("max_reasons") == usual)
+
+
+def scale(replicas: int, scene: Scene) -> None:
+    """Have so many replicas of each deployment that scales."""
+    settings = scene.settings
+    _, config = config_to_deploy(settings)
+
+    def scaled() -> bool:
+        return {len(stack_processes.replicas(settings, kind)) for kind in SERVED_KINDS} == {replicas}
+
+    put_in_force(settings, for_trials(config, replicas), scaled)
+
+
+def restart_store(scene: Scene) -> None:
+    """Stop Valkey as an upgrade does, and start it again with its append-only file."""
+    found = stack_processes.store(scene.settings)
+    if not found:
+        raise ClusterError("The store is not of this stack: upgrade it by its own means.")
+    with redis.Redis.from_url(scene.settings.redis_url, socket_timeout=ASK_S) as client:
+        client.shutdown(nosave=True)
+    psutil.wait_procs(found, timeout=30)
+    repair(scene.settings)
+
+
+CHANGES: Final[Mapping[str, Fault]] = {
+    "code": roll_code,
+    "user_config": change_policy,
+    "scale_up": partial(scale, 2),
+    "scale_down": partial(scale, 1),
+    "store_restart": restart_store,
+}
+"""Every change by name, in an order in which they can be made one after the other."""
+
+WORDS: Final[Mapping[str, str]] = {
+    "code": "rolling update of every replica (an environment variable)",
+    "user_config": "policy and bounds changed in place, and back",
+    "scale_up": "each deployment from 1 replica to 2",
+    "scale_down": "each deployment from 2 replicas to 1",
+    "store_restart": "Valkey shut down and started with its append-only file",
+}
+
+
+def _pids(settings: ClusterSettings, kind: str) -> set[int]:
+    return {process.pid for process in stack_processes.replicas(settings, kind)}
+
+
+def _policy(settings: ClusterSettings) -> dict[str, Any]:
+    try:
+        answer = httpx.get(f"{settings.http_url}/model", timeout=ASK_S)
+    except httpx.TransportError:
+        return {}
+    policy: dict[str, Any] = answer.json().get("policy", {}) if answer.is_success else {}
+    return policy

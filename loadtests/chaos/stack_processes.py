@@ -1,0 +1,56 @@
+"""The processes of a stack by what they do, so that a fault strikes the one that it means."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import psutil
+
+from cluster.processes import RAY, VALKEY, owned_by
+from cluster.settings import ClusterSettings
+
+REPLICA: Final = "ray::ServeReplica:tollgate:"
+CONTROLLER: Final = "ray::ServeController"
+HAPROXY: Final = "haproxy"
+KINDS: Final = ("Ingress", "Router", "Features", "LogisticRegression", "XGBoost", "DecisionLog")
+"""The kinds of replica, as serve_config.yaml calls them."""
+
+
+def replicas(settings: ClusterSettings, kind: str) -> list[psutil.Process]:
+    """Return the processes of the replicas of a deployment, the oldest first."""
+    return _titled(settings, f"{REPLICA}{kind}")
+
+
+def controller(settings: ClusterSettings) -> list[psutil.Process]:
+    """Return the process of Serve's controller."""
+    return _titled(settings, CONTROLLER)
+
+
+def haproxy(settings: ClusterSettings) -> list[psutil.Process]:
+    """Return the processes of HAProxy, master and worker."""
+    return [one.process for one in owned_by(settings.home, RAY) if one.name == HAPROXY]
+
+
+def store(settings: ClusterSettings) -> list[psutil.Process]:
+    """Return the process of the embedded Valkey; empty where it is not ours."""
+    return [one.process for one in owned_by(settings.home, VALKEY)]
+
+
+def kill(processes: Sequence[psutil.Process]) -> None:
+    """Kill processes with SIGKILL and return once they are gone."""
+    for process in processes:
+        process.kill()
+    psutil.wait_procs(processes, timeout=30)
+
+
+def _titled(settings: ClusterSettings, title: str) -> list[psutil.Process]:
+    found = [one.process for one in owned_by(settings.home, RAY) if title_of(one.process).startswith(title)]
+    return sorted(found, key=lambda process: process.create_time())
+
+
+def title_of(process: psutil.Process) -> str:
+    """Return the title that a Ray worker gives itself; "" for a process that has gone."""
+    try:
+        arguments = process.cmdline()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return ""
+    return arguments[0] if arguments else ""
