@@ -4,6 +4,7 @@ import json
 import resource
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,6 +98,9 @@ def test_while_the_application_is_not_known_clients_are_told_to_come_again(scrip
 
 def ask(path: Path, server: subprocess.Popen[bytes]) -> httpx.Response:
     """Ask HAProxy behind a socket as soon as it listens."""
+    while not path.exists():
+        assert server.poll() is None, "HAProxy has ended"
+        time.sleep(0.01)  # It binds in a moment, or ends.
     with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), base_url="http://service") as client:
         while True:
             assert server.poll() is None, "HAProxy has ended"

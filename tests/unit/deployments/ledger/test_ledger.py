@@ -228,3 +228,7 @@ class Road(AsyncOnlineStore):
     async def append(self, batch: TransactionBatch) -> None:
         """Count where the road leads."""
         await (self._behind if self.open else self._closed).append(batch)
+
+    async def close(self) -> None:
+        """Close the one that leads nowhere; the other has an owner."""
+        await self._closed.close()
