@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.thresholds import GRID, Choice, Costs, Outcomes, choose_thresholds
+from training.costs import Costs
+from training.thresholds import GRID, Choice, Outcomes, choose_thresholds
 
 SMALL_GRID = (0.0, 0.1, 0.5, 0.9)
 Row = tuple[int, float, int, int]
