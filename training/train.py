@@ -123,7 +123,7 @@ def train(
                 best_f1 = validated.best_f1_threshold()
                 by_cost = choose_thresholds(validated.outcomes(), costs)
                 if apply_thresholds:
-                    bundle = with_thresholds(bundle, by_cost.thresholds)
+                    bundle = _with_thresholds(bundle, by_cost.thresholds)
                 fold = Fold("test", split.train, split.validation, split.test, None)
                 judged = rows.judge(fold, bundle)
                 metrics = judged.metrics(bundle.manifest.thresholds.fraud)
@@ -182,7 +182,7 @@ def _manifest(
     )
 
 
-def with_thresholds(bundle: Bundle, thresholds: Thresholds) -> Bundle:
+def _with_thresholds(bundle: Bundle, thresholds: Thresholds) -> Bundle:
     """Return the bundle with other thresholds; no score of it changes."""
     return replace(bundle, manifest=bundle.manifest.model_copy(update={"thresholds": thresholds}))
 

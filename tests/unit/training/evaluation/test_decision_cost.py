@@ -42,3 +42,9 @@ def test_without_fraud_there_is_nothing_to_save() -> None:
     rows, scores = made_up()
     none = flagged(np.zeros(len(rows)), scores, rows.amount_minor, rows.customer, ones(rows), 0.5)
     assert np.isnan(savings(none, COSTS)[0])
+
+
+def test_what_is_recovered_of_a_missed_fraud_is_neither_cost_nor_saved() -> None:
+    half = Costs(review_minor=500, loss_share=0.5)
+    assert cost_minor(outcome(0.5), half)[0] == 1_500 + 2 * 500
+    assert savings(outcome(0.5), half)[0] == pytest.approx(1 - 2_500 / 6_500)
