@@ -11,6 +11,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cluster.cost_options import (
+    LOSS_SHARE,
+    REVIEW_COST,
+    WRONG_BLOCK_COST,
+    LossShare,
+    ReviewCost,
+    ReviewsADay,
+    WrongBlockCost,
+    costs_of,
+)
 from cluster.offline_commands import History, Parameters, warn
 from cluster.reporting import Home, reporting, standing_settings
 
@@ -48,7 +58,10 @@ def evaluate_command(
     fpr: Annotated[
         float, typer.Option(min=0.00001, max=0.99, help="False-positive rate to read recall at.")
     ] = 0.01,
-    review_cost: Annotated[float, typer.Option(min=0, help="Cost of looking at one payment.")] = 5.0,
+    review_cost: ReviewCost = REVIEW_COST,
+    wrong_block_cost: WrongBlockCost = WRONG_BLOCK_COST,
+    loss_share: LossShare = LOSS_SHARE,
+    reviews_a_day: ReviewsADay = None,
     replicates: Annotated[int, typer.Option(min=0, max=10_000, help="Bootstrap samples of customers.")] = 500,
     workers: Annotated[int, typer.Option(min=1, help="Ray Train workers.")] = 2,
     parameters: Parameters = None,
@@ -66,7 +79,6 @@ def evaluate_command(
 ) -> None:
     """Judge a registered version, or train and judge under a protocol: table, JSON, HTML report, MLflow."""
     from training.evaluate import DEFAULT_SETTINGS, Output, evaluate_protocol, evaluate_version
-    from training.evaluation.held_out import MINOR_UNITS
     from training.evaluation.terminal import in_terminal
     from training.live_evaluation import evaluate_live
     from training.parameter_file import parameters_from
@@ -75,7 +87,7 @@ def evaluate_command(
     changed = {
         "top_k": top_k,
         "false_positive_rate": fpr,
-        "review_cost_minor": round(MINOR_UNITS * review_cost),
+        "costs": costs_of(review_cost, wrong_block_cost, loss_share, reviews_a_day),
         "replicates": replicates,
     }
     output = Output(folder=out, log=log, command=shlex.join(["tollgate", *sys.argv[1:]]))

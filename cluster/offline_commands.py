@@ -7,6 +7,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from cluster.cost_options import (
+    LOSS_SHARE,
+    REVIEW_COST,
+    WRONG_BLOCK_COST,
+    LossShare,
+    ReviewCost,
+    ReviewsADay,
+    WrongBlockCost,
+    costs_of,
+)
 from cluster.reporting import Home, reporting, standing_settings
 
 History = Annotated[Path, typer.Option(help="History folder: Parquet, partitioned by day.")]
@@ -62,33 +72,27 @@ def train_command(
     workers: Annotated[int, typer.Option(min=1, help="Ray Train workers.")] = 2,
     parameters: Parameters = None,
     promote: Annotated[bool, typer.Option(help="Make the new version the champion.")] = True,
-    review_cost: Annotated[
-        float, typer.Option(min=0, help="Cost of looking at one payment, for the cheapest thresholds.")
-    ] = 5.0,
-    wrong_block_cost: Annotated[float, typer.Option(min=0, help="Cost of blocking a genuine payment.")] = 50.0,
-    loss_share: Annotated[
-        float, typer.Option(min=0.01, max=1, help="Share of the amount of a missed fraud that is lost.")
-    ] = 1.0,
-    reviews_a_day: Annotated[
-        int | None, typer.Option(min=0, help="Reviews that the reviewers manage a day; default: any number.")
-    ] = None,
+    review_cost: ReviewCost = REVIEW_COST,
+    wrong_block_cost: WrongBlockCost = WRONG_BLOCK_COST,
+    loss_share: LossShare = LOSS_SHARE,
+    reviews_a_day: ReviewsADay = None,
+    apply_thresholds: Annotated[
+        bool,
+        typer.Option(
+            "--apply-thresholds",
+            help="Give the bundle the thresholds of least cost on the validation period, recall favoured. They act"
+            " where the policy names none, as serve_config.yaml does.",
+        ),
+    ] = False,
     figures: Annotated[
         Path | None, typer.Option(help="JSON file to write version, version of the data and test metrics to.")
     ] = None,
     home: Home = None,
 ) -> None:
     """Train both models on a history, judge them on its last days, and register them as one version."""
-    from training.evaluation.held_out import MINOR_UNITS
     from training.parameter_file import parameters_from
-    from training.thresholds import Costs
     from training.train import train
 
-    costs = Costs(
-        review_minor=MINOR_UNITS * review_cost,
-        wrong_block_minor=MINOR_UNITS * wrong_block_cost,
-        loss_share=loss_share,
-        reviews_a_day=reviews_a_day,
-    )
     with reporting():
         chosen, origin = parameters_from(parameters)
         report = train(
@@ -98,7 +102,8 @@ def train_command(
             promote=promote,
             parameters=chosen.parameters,
             origin=origin,
-            costs=costs,
+            costs=costs_of(review_cost, wrong_block_cost, loss_share, reviews_a_day),
+            apply_thresholds=apply_thresholds,
         )
         warn(chosen.overlap(report.split.test.since))
         if figures is not None:

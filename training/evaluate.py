@@ -133,7 +133,7 @@ def evaluate_version(
             rows = FeatureRows.of(history, spanning([fold.judging for fold in folds]), scratch)
         with bar.step("scores"):
             judged = [rows.judge(fold, bundle) for fold in folds]
-        result = _result(subject, judged, settings, bar, asked)
+        result = _result(subject, judged, settings, bundle.manifest.thresholds, bar, asked)
     folder = write(result, output.folder or DEFAULT_FOLDER / f"evaluate-{label}")
     if output.log:
         log_to_run(tracking_uri, version.run_id, label, result, folder)
@@ -163,6 +163,7 @@ def evaluate_protocol(
         features: the product's own and its own training, or the published ones and the baselines of the handbook.
         workers: Ray Train workers.
         origin: what the run says of where the parameters came from.
+        thresholds: of the policy that would be served.
         settings: their threshold is not used.
         threshold: at which payments are flagged; None: that of ``thresholds``.
         ray_address, storage: as :func:`evaluate_version`.
@@ -193,7 +194,7 @@ def evaluate_protocol(
         else:
             with local_ray(ray_address), scratch_folder(storage) as scratch:
                 judged = _judge_trained(history, scratch, folds, workers, parameters, thresholds, bar)
-        result = _result(subject, judged, settings, bar, asked)
+        result = _result(subject, judged, settings, thresholds, bar, asked)
     folder = write(result, output.folder or DEFAULT_FOLDER / f"evaluate-{label}")
     run_id = None
     if output.log:
@@ -255,6 +256,7 @@ def _result(
     subject: Subject,
     judged: Sequence[JudgedFold],
     settings: MetricSettings,
+    policy: Thresholds,
     bar: StepBar,
     protocol: Protocol,
 ) -> EvaluationResult:
@@ -264,6 +266,7 @@ def _result(
         judged,
         settings,
         datetime.now(UTC),
+        policy=policy,
         published=protocol.published,
         advance=bar.advance,
     )

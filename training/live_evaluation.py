@@ -111,7 +111,8 @@ def evaluate_live(
         replayer = Replayer(service, registry, redis_url, model, output.show_progress)
         period = Period(fold.test.since, fold.test.until)
         report = replayer.run(history, period, clear=clear, chunk=CHUNK, heard=hear)
-        bundle = _as_served(bundle, service.served_model().policy.weights)
+        policy = service.served_model().policy
+        bundle = _as_served(bundle, policy.weights)
     with local_ray(None):
         offline, ids = _judged(history, fold, bundle)
     served = replace(offline, scores=_scores(answers, ids))
@@ -130,8 +131,11 @@ def evaluate_live(
     flagged_at = bundle.manifest.thresholds.fraud if threshold is None else threshold
     settings = settings.model_copy(update={"threshold": flagged_at})
     now = datetime.now(UTC)
-    result = evaluation_result(subject, [served], settings, now, published=asked.published)
-    expected = evaluation_result(subject, [offline], settings, now, published=asked.published)
+    acting = policy.thresholds or bundle.manifest.thresholds
+    result, expected = (
+        evaluation_result(subject, [judged], settings, now, policy=acting, published=asked.published)
+        for judged in (served, offline)
+    )
     folder = write(result, output.folder or Path("results") / f"evaluate-{label}")
     if output.log:
         log_to_run(tracking_uri, version.run_id, label, result, folder)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from training.bundle import EnsembleWeights
+from training.bundle import EnsembleWeights, Thresholds
 from training.fit import FitFacts
 from training.metrics import ScoreMetrics
 from training.registry import RegisteredVersion
@@ -24,7 +24,8 @@ class TrainingReport:
         split: the periods; counts: part of the split ("train", "validation", "test") to its rows.
         metrics: "lr", "xgb", "ensemble" to metrics on the test period.
         best_f1_threshold: of the ensemble on the validation period; a hint, the bundle keeps its thresholds.
-        by_cost: the thresholds of least cost on the validation period; a hint, too.
+        by_cost: the thresholds of least cost on the validation period; a hint, too, unless they were applied.
+        thresholds: of the bundle.
         ensemble: weights of the two models.
         facts: how the fit went.
         durations_s: step to seconds.
@@ -37,6 +38,7 @@ class TrainingReport:
     metrics: Mapping[str, ScoreMetrics]
     best_f1_threshold: float
     by_cost: ChosenThresholds
+    thresholds: Thresholds
     ensemble: EnsembleWeights
     facts: FitFacts
     durations_s: Mapping[str, float]
@@ -69,10 +71,16 @@ class TrainingReport:
         )
 
     def _cheapest(self) -> str:
-        choice = self.by_cost.choice
+        choice, kept = self.by_cost.choice, self.thresholds
+        applied = (
+            "The bundle has these thresholds."
+            if self.by_cost.thresholds == kept
+            else f"The bundle has {kept.review:g} and {kept.block:g} (--apply-thresholds takes the cheapest)."
+        )
         return (
             f"Cheapest on the validation period, recall favoured: review above {choice.review:g}, block above"
             f" {choice.block:g}; recall {choice.recall:.2f}, at most {choice.most_reviews_a_day:,} reviews a day."
+            f" {applied}"
         )
 
     def _periods(self) -> Table:

@@ -6,6 +6,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from features.errors import TollgateError
+from training.bundle import Thresholds
 
 ATTEMPTS: Final = 2
 """Sending again mends a connection that the proxy closed, and counts no transaction_id twice."""
@@ -59,6 +60,7 @@ class Weights(_Part):
 
 class _Policy(_Part):
     weights: Weights | None = None
+    thresholds: Thresholds | None = None
 
 
 class ServedModel(_Part):

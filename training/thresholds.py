@@ -3,47 +3,26 @@
 A payment with a probability above ``block`` is blocked, above ``review`` looked at, else approved. On payments
 with known labels a pair of thresholds costs
 
-    the amounts of the approved frauds + review cost x reviews + wrong block cost x genuine payments blocked
+    loss share x amounts of the approved frauds + review cost x reviews
+        + wrong block cost x genuine payments blocked
 
 (example-dependent costs: Elkan, 2001; Bahnsen et al., 2013). A fraud that is looked at is assumed to be stopped.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 
 from features.transaction import Int64s
 from training.bundle import Thresholds
+from training.costs import Costs
 from training.models import Floats
 
 _FINE: Final = (0.001, 0.002, 0.005, *(percent / 100 for percent in range(1, 10)))
 GRID: Final = (*_FINE, *(percent / 100 for percent in range(10, 100, 5)), 0.99)
 """Thresholds that are compared: finer where probabilities of rare events lie."""
-
-
-class Costs(BaseModel):
-    """What outcomes cost. The defaults are assumptions to be replaced by a bank's own figures.
-
-    Attributes:
-        review_minor: of one review, in minor units: ten minutes of an analyst.
-        wrong_block_minor: of a genuine payment that is blocked, in minor units: a call to the customer service,
-            and some customers who leave.
-        loss_share: of the amount of a missed fraud that is lost; below 1 where some is recovered.
-        reviews_a_day: that the reviewers manage on any day; None: as many as there are.
-        tolerance: how much more than the cheapest choice a lower review threshold may cost, as a share. Recall is
-            favoured: a missed fraud also costs trust, which no figure here holds.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    review_minor: Annotated[float, Field(ge=0)] = 500
-    wrong_block_minor: Annotated[float, Field(ge=0)] = 5000
-    loss_share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    reviews_a_day: Annotated[int, Field(ge=0)] | None = None
-    tolerance: Annotated[float, Field(ge=0, le=1)] = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +31,39 @@ class Choice:
 
     Attributes:
         review, block: the thresholds.
-        reviews, most_reviews_a_day: payments looked at, altogether and on the busiest day.
+        reviews: payments looked at, altogether.
+        mean_reviews_a_day, most_reviews_a_day: on a day on average, and on the busiest.
         wrong_blocks: genuine payments blocked.
+        caught, caught_minor: frauds looked at or blocked, and their amounts in minor units.
         missed, missed_minor: frauds approved, and their amounts in minor units.
         recall: share of the frauds that were not approved; 0 without frauds.
-        cost_minor: of all of it, in minor units.
+        review_cost_minor, wrong_block_cost_minor, missed_cost_minor: of reviews, of genuine payments blocked, and
+            of frauds approved, in minor units.
+        cost_minor: their sum.
         affordable: whether the reviewers would have managed each day.
     """
 
     review: float
     block: float
     reviews: int
+    mean_reviews_a_day: float
     most_reviews_a_day: int
     wrong_blocks: int
+    caught: int
+    caught_minor: int
     missed: int
     missed_minor: int
     recall: float
+    review_cost_minor: float
+    wrong_block_cost_minor: float
+    missed_cost_minor: float
     cost_minor: float
     affordable: bool
+
+    @property
+    def pair(self) -> tuple[float, float]:
+        """The thresholds, review and block."""
+        return self.review, self.block
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +109,7 @@ def choose_thresholds(
     """Return the thresholds that would have cost least, recall favoured, and what each choice would have cost.
 
     Of all pairs that the reviewers could have managed, the cheapest; then, with its block threshold, the lowest
-    review threshold that costs at most ``costs.tolerance`` more. Where no pair is manageable, the one with the
-    fewest reviews on its busiest day is taken.
+    review threshold that costs at most ``costs.tolerance`` more.
 
     Args:
         outcomes: of a validation period, never of the test period.
@@ -126,24 +119,46 @@ def choose_thresholds(
     Raises:
         ValueError: ``grid`` is empty.
     """
-    if not grid:
-        raise ValueError("no thresholds to compare")
     costs = costs or Costs()
-    tally = _Tally.of(outcomes, grid)
-    pairs = [tally.choice(review, block, costs) for block in range(len(grid)) for review in range(block + 1)]
-    affordable = [pair for pair in pairs if pair.affordable]
-    if affordable:
-        cheapest = min(affordable, key=lambda pair: (pair.cost_minor, pair.review, pair.block))
-        limit = cheapest.cost_minor * (1 + costs.tolerance)
-        near = (p for p in affordable if p.block == cheapest.block and p.cost_minor <= limit)
-        choice = min(near, key=lambda pair: pair.review)
-    else:
-        choice = min(pairs, key=lambda pair: (pair.most_reviews_a_day, pair.cost_minor))
+    pairs = every_pair(outcomes, costs, grid)
+    choice = recall_favoured(pairs, costs)
     return ChosenThresholds(
         choice,
         [pair for pair in pairs if pair.block == choice.block],
         [pair for pair in pairs if pair.review == choice.review],
     )
+
+
+def every_pair(outcomes: Outcomes, costs: Costs, grid: Sequence[float]) -> list[Choice]:
+    """Return what each pair of thresholds of ``grid`` (ascending) with review <= block would have done.
+
+    Raises:
+        ValueError: ``grid`` is empty.
+    """
+    if not grid:
+        raise ValueError("no thresholds to compare")
+    tally = _Tally.of(outcomes, grid)
+    return [tally.choice(review, block, costs) for block in range(len(grid)) for review in range(block + 1)]
+
+
+def cheapest(pairs: Sequence[Choice]) -> Choice:
+    """Return the pair of least cost that the reviewers could have managed.
+
+    Where two cost the same it is that of the lower thresholds. There always is one among :func:`every_pair`: with
+    both thresholds the same, nothing is looked at.
+    """
+    return min((p for p in pairs if p.affordable), key=lambda pair: (pair.cost_minor, pair.review, pair.block))
+
+
+def recall_favoured(pairs: Sequence[Choice], costs: Costs) -> Choice:
+    """Return the pair of the lowest review threshold that costs hardly more than the :func:`cheapest` pair.
+
+    It has the same block threshold, could have been managed, and costs at most ``costs.tolerance`` more.
+    """
+    least = cheapest(pairs)
+    limit = least.cost_minor * (1 + costs.tolerance)
+    near = (p for p in pairs if p.affordable and p.block == least.block and p.cost_minor <= limit)
+    return min(near, key=lambda pair: pair.review)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,7 +170,7 @@ class _Tally:
         above_by_day: (g, days) payments above each.
         genuine_above: (g,) of them genuine.
         missed, missed_minor: (g,) frauds that are not above, and their amounts.
-        frauds: all of them.
+        frauds, fraud_minor: all of them, and their amounts.
     """
 
     grid: Sequence[float]
@@ -164,6 +179,7 @@ class _Tally:
     missed: Int64s
     missed_minor: Int64s
     frauds: int
+    fraud_minor: int
 
     @classmethod
     def of(cls, outcomes: Outcomes, grid: Sequence[float]) -> "_Tally":
@@ -184,28 +200,33 @@ class _Tally:
             frauds.cumsum()[:-1],
             amounts.cumsum()[:-1],
             int(fraud.sum()),
+            int(amounts.sum()),
         )
 
     def choice(self, review: int, block: int, costs: Costs) -> Choice:
         """Return the outcome of the thresholds at two positions of the grid, review <= block."""
-        reviews = self.above_by_day[review] - self.above_by_day[block]
-        busiest = int(reviews.max(initial=0))
+        by_day = self.above_by_day[review] - self.above_by_day[block]
+        reviews, busiest = int(by_day.sum()), int(by_day.max(initial=0))
         missed, missed_minor = int(self.missed[review]), int(self.missed_minor[review])
         wrong_blocks = int(self.genuine_above[block])
-        cost = (
-            costs.loss_share * missed_minor
-            + costs.review_minor * int(reviews.sum())
-            + costs.wrong_block_minor * wrong_blocks
-        )
+        of_reviews = costs.review_minor * reviews
+        of_wrong_blocks = costs.wrong_block_minor * wrong_blocks
+        of_missed = costs.loss_share * missed_minor
         return Choice(
             review=self.grid[review],
             block=self.grid[block],
-            reviews=int(reviews.sum()),
+            reviews=reviews,
+            mean_reviews_a_day=reviews / max(len(by_day), 1),
             most_reviews_a_day=busiest,
             wrong_blocks=wrong_blocks,
+            caught=self.frauds - missed,
+            caught_minor=self.fraud_minor - missed_minor,
             missed=missed,
             missed_minor=missed_minor,
             recall=1 - missed / self.frauds if self.frauds else 0.0,
-            cost_minor=float(cost),
+            review_cost_minor=float(of_reviews),
+            wrong_block_cost_minor=float(of_wrong_blocks),
+            missed_cost_minor=float(of_missed),
+            cost_minor=float(of_reviews + of_wrong_blocks + of_missed),
             affordable=costs.reviews_a_day is None or busiest <= costs.reviews_a_day,
         )

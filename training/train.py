@@ -15,6 +15,7 @@ from rich.progress import Progress, TaskID
 
 from features.definitions import FEATURE_NAMES, fingerprint
 from training.bundle import Bundle, Manifest, Period, Thresholds
+from training.costs import Costs
 from training.data_version import DataVersion, data_version
 from training.evaluation.assemble import evaluation_result
 from training.evaluation.judged import JudgedFold
@@ -35,10 +36,11 @@ from training.registry import CHAMPION, MODEL_NAME, RegisteredVersion, Registry
 from training.report import TrainingReport
 from training.scratch import scratch_folder
 from training.split import PartCounts, Split, count_days, count_part, split_in_time
-from training.thresholds import ChosenThresholds, Costs, choose_thresholds
+from training.thresholds import ChosenThresholds, choose_thresholds
 
 DEFAULT_PARAMETERS: Final = FitParameters()
 DEFAULT_THRESHOLDS: Final = Thresholds()
+DEFAULT_COSTS: Final = Costs()
 NO_ORIGIN: Final[Mapping[str, str]] = {}
 STEPS: Final = ("split", "features", "fit", "evaluate", "register")
 CARD_REPLICATES: Final = 200
@@ -62,7 +64,8 @@ def train(
     parameters: FitParameters = DEFAULT_PARAMETERS,
     origin: Mapping[str, str] = NO_ORIGIN,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
-    costs: Costs | None = None,
+    costs: Costs = DEFAULT_COSTS,
+    apply_thresholds: bool = False,
     ray_address: str | None = None,
     storage: Path | None = None,
     created_at: datetime | None = None,
@@ -81,7 +84,8 @@ def train(
         since, until, validation_days, test_days: bounds of the split (:func:`training.split.split_in_time`).
         origin: what the run says of where the parameters came from.
         thresholds: of the bundle. Those of least cost on the validation period are reported beside them.
-        costs: what outcomes cost; None: the defaults.
+        costs: what outcomes cost, and how many reviews there can be.
+        apply_thresholds: take those of least cost, recall favoured, in place of ``thresholds``.
         ray_address: a running cluster; None: a private Ray on this machine, gone at the end.
         storage: folder that every node can write, for features and Ray Train's checkpoint, in folders of their own
             that are gone afterwards; None: where temporary files of this machine go (``TMPDIR``).
@@ -115,14 +119,16 @@ def train(
                 manifest = _manifest(split, counts["train"], thresholds, history, version_of_data)
                 manifest = manifest.model_copy(update={"created_at": created_at or manifest.created_at})
                 bundle = fitted_bundle(manifest, fitted, validation_rows)
-                fold = Fold("test", split.train, split.validation, split.test, None)
-                judged = rows.judge(fold, bundle)
-                metrics = judged.metrics(thresholds.fraud)
                 validated = score_rows(bundle, validation_rows)
                 best_f1 = validated.best_f1_threshold()
                 by_cost = choose_thresholds(validated.outcomes(), costs)
+                if apply_thresholds:
+                    bundle = _with_thresholds(bundle, by_cost.thresholds)
+                fold = Fold("test", split.train, split.validation, split.test, None)
+                judged = rows.judge(fold, bundle)
+                metrics = judged.metrics(bundle.manifest.thresholds.fraud)
                 sample = np.concatenate(list(rows.matrices(np.arange(min(SAMPLE_ROWS, len(rows.held))))))
-                bundle = _with_card(_with_metrics(bundle, metrics), judged)
+                bundle = _with_card(_with_metrics(bundle, metrics), judged, costs)
         with steps.step("register"):
             run_id = log_run(
                 tracking_uri,
@@ -137,7 +143,7 @@ def train(
                 ),
                 metrics=_logged_metrics(metrics, best_f1, by_cost, fitted.facts),
                 data=_data(history, version_of_data, split, counts),
-                thresholds=asdict(by_cost),
+                thresholds={"costs": costs.model_dump(), "applied": apply_thresholds, **asdict(by_cost)},
                 lr=fitted.lr,
                 xgb=fitted.xgb,
                 sample=sample,
@@ -153,6 +159,7 @@ def train(
         metrics=metrics,
         best_f1_threshold=best_f1,
         by_cost=by_cost,
+        thresholds=bundle.manifest.thresholds,
         ensemble=bundle.manifest.ensemble,
         facts=fitted.facts,
         durations_s=steps.durations_s,
@@ -175,13 +182,19 @@ def _manifest(
     )
 
 
+def _with_thresholds(bundle: Bundle, thresholds: Thresholds) -> Bundle:
+    """Return the bundle with other thresholds; no score of it changes."""
+    return replace(bundle, manifest=bundle.manifest.model_copy(update={"thresholds": thresholds}))
+
+
 def _with_metrics(bundle: Bundle, metrics: Mapping[str, ScoreMetrics]) -> Bundle:
     as_floats = {score: values.as_floats() for score, values in metrics.items()}
     return replace(bundle, manifest=bundle.manifest.model_copy(update={"metrics": as_floats}))
 
 
-def _with_card(bundle: Bundle, judged: JudgedFold) -> Bundle:
-    settings = MetricSettings(threshold=bundle.manifest.thresholds.fraud, replicates=CARD_REPLICATES)
+def _with_card(bundle: Bundle, judged: JudgedFold, costs: Costs) -> Bundle:
+    policy = bundle.manifest.thresholds
+    settings = MetricSettings(threshold=policy.fraud, replicates=CARD_REPLICATES, costs=costs)
     subject = Subject(
         title="",
         protocol=None,
@@ -192,7 +205,7 @@ def _with_card(bundle: Bundle, judged: JudgedFold) -> Bundle:
         history=bundle.manifest.data,
         command="tollgate train",
     )
-    result = evaluation_result(subject, [judged], settings, bundle.manifest.created_at)
+    result = evaluation_result(subject, [judged], settings, bundle.manifest.created_at, policy=policy)
     card = model_card(bundle.manifest, judged.fold, result)
     # By way of text, in which a figure that is undefined is null.
     return replace(bundle, card=json.loads(card.model_dump_json()))

@@ -17,6 +17,8 @@ from features.definitions import FEATURE_NAMES, fingerprint
 from features.errors import InvalidHistory, RegistryUnavailable
 from tests.unit.training.bundles import TRANSFORMS, made_up_samples
 from training.boosting import BoostingParameters, fit_boosted
+from training.bundle import Thresholds
+from training.costs import Costs
 from training.data_version import data_version
 from training.evaluation.scored_rows import score_rows
 from training.feature_files import EVENT_TIME, FeatureTable, joined, write_features
@@ -43,6 +45,8 @@ pytestmark = [
 
 ROWS = 6000
 PARAMETERS = FitParameters(boosting=BoostingParameters(rounds=40, max_depth=4))
+
+COSTS = Costs(review_minor=100, loss_share=0.9)
 
 
 def filed(samples: Samples, folder: Path, files: int = 3) -> FeatureTable:
@@ -126,6 +130,8 @@ def report(local_ray: None, history: Path, registry: Registry) -> TrainingReport
         alias="challenger",
         workers=2,
         parameters=PARAMETERS,
+        costs=COSTS,
+        apply_thresholds=True,
         show_progress=False,
     )
 
@@ -141,6 +147,23 @@ def test_the_registered_bundle_scores_the_test_period_as_reported(
     for name, expected in report.metrics.items():
         assert metrics[name].as_floats() == pytest.approx(expected.as_floats(), rel=1e-9)
         assert bundle.manifest.metrics[name] == pytest.approx(expected.as_floats(), rel=1e-9)
+
+
+def test_the_thresholds_that_were_applied_are_those_of_the_bundle_and_the_card(
+    report: TrainingReport, registry: Registry, tmp_path: Path
+) -> None:
+    bundle, version = registry.load(MODEL_NAME, "challenger", fingerprint())
+    applied = report.by_cost.thresholds
+    assert bundle.manifest.thresholds == report.thresholds == applied != Thresholds()
+    assert json.loads(version.tags["thresholds"]) == applied.model_dump()
+    assert bundle.card is not None
+    assert bundle.card["settings"]["threshold"] == applied.fraud
+    assert bundle.card["settings"]["costs"] == COSTS.model_dump()
+    client = mlflow.MlflowClient(registry.tracking_uri)
+    logged = json.loads(
+        Path(client.download_artifacts(version.run_id, "thresholds.json", str(tmp_path))).read_text()
+    )
+    assert (logged["applied"], logged["costs"]) == (True, COSTS.model_dump())
 
 
 def test_the_version_of_the_data_stands_in_the_run_the_bundle_and_the_registry(

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from training.bundle import Thresholds
 from training.evaluation.card_precision import card_days, card_precision_by_day
 from training.evaluation.curves import score_curves
 from training.evaluation.held_out import Grouping
@@ -13,6 +14,7 @@ from training.evaluation.judged import JudgedFold
 from training.evaluation.metrics import Evaluated, MetricSettings, evaluate_scores
 from training.evaluation.protocols import Published
 from training.evaluation.results import CardDay, EvaluationResult, FoldResult, SliceResult, Subject
+from training.evaluation.threshold_table import threshold_table
 from training.history_files import day_of
 
 _NONE: Final = Grouping((), np.zeros(0, np.int8))
@@ -24,6 +26,7 @@ def evaluation_result(
     settings: MetricSettings,
     created_at: datetime,
     *,
+    policy: Thresholds,
     published: Published | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> EvaluationResult:
@@ -31,6 +34,7 @@ def evaluation_result(
 
     Args:
         judged: of one protocol, so that their rows share the codes of customers.
+        policy: the thresholds that decide in service.
         published: what others measured, shown beside it.
         advance: called after each of :func:`steps` steps.
     """
@@ -54,6 +58,10 @@ def evaluation_result(
         slices=tuple(_slice(judged, grouping, name, evaluated) for grouping, name in _groups(judged)),
         curves={
             score: score_curves([(one.rows, one.scores[score]) for one in judged], settings)
+            for score in judged[0].scores
+        },
+        thresholds={
+            score: threshold_table([(one.rows, one.scores[score]) for one in judged], policy, settings.costs)
             for score in judged[0].scores
         },
         card_days=tuple(day for one in judged for day in _card_days(one, settings.top_k)),

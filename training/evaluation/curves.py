@@ -6,7 +6,8 @@ from typing import Final
 import numpy as np
 
 from features.transaction import Int64s
-from training.evaluation.held_out import MINOR_UNITS, HeldOut
+from training.costs import MINOR_UNITS, Costs
+from training.evaluation.held_out import HeldOut
 from training.evaluation.metrics import MetricSettings
 from training.evaluation.probability import reliability
 from training.evaluation.results import Curve, ScoreCurves
@@ -33,7 +34,7 @@ def score_curves(parts: Sequence[tuple[HeldOut, Floats]], settings: MetricSettin
         edges=tuple(edges.tolist()),
         genuine=tuple(np.histogram(scores[labels == 0], edges)[0].tolist()),
         fraud=tuple(np.histogram(scores[labels == 1], edges)[0].tolist()),
-        cost=cost_curve(labels, scores, amount, settings.review_cost_minor),
+        cost=cost_curve(labels, scores, amount, settings.costs),
     )
 
 
@@ -50,12 +51,12 @@ def ranking_curves(labels: Floats, scores: Floats) -> tuple[Curve, Curve]:
     return roc, _curve(recall, found[chosen] / flagged[chosen])
 
 
-def cost_curve(labels: Floats, scores: Floats, amount_minor: Int64s, review_cost_minor: float) -> Curve:
+def cost_curve(labels: Floats, scores: Floats, amount_minor: Int64s, costs: Costs) -> Curve:
     """Return the cost in major units of flagging all scores that reach each of ``THRESHOLDS``."""
     order = np.argsort(-scores, kind="stable")
     caught = np.append(0.0, np.cumsum(labels[order] * amount_minor[order]))
     alarms = np.searchsorted(-scores[order], -THRESHOLDS, "right")
-    cost = caught[-1] - caught[alarms] + review_cost_minor * alarms
+    cost = costs.loss_share * (caught[-1] - caught[alarms]) + costs.review_minor * alarms
     return _curve(THRESHOLDS, cost / MINOR_UNITS)
 
 

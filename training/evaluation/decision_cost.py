@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.transaction import Int64s
+from training.costs import Costs
 from training.evaluation.probability import weighted_sum
 from training.models import Floats, Probabilities
 
@@ -67,27 +68,22 @@ def f1(outcome: Flagged) -> Floats:
     return _share(2 * outcome.hits, outcome.alarms + outcome.frauds)
 
 
-def cost_minor(outcome: Flagged, review_cost_minor: float) -> Floats:
-    """Return what a threshold costs (r,) in minor units: the amounts of missed frauds, and a review an alarm.
+def cost_minor(outcome: Flagged, costs: Costs) -> Floats:
+    """Return what a threshold costs (r,) in minor units: what is lost by missed frauds, and a review an alarm.
 
     Every alarm is looked at once, and a fraud that is looked at costs no more than that (Elkan, 2001; with costs
     by example as in Bahnsen et al., 2013).
     """
-    return outcome.missed_minor + review_cost_minor * outcome.alarms
+    return costs.loss_share * outcome.missed_minor + costs.review_minor * outcome.alarms
 
 
-def savings(outcome: Flagged, review_cost_minor: float) -> Floats:
+def savings(outcome: Flagged, costs: Costs) -> Floats:
     """Return the share of the loss without any model that is saved (r,) (Bahnsen et al., 2013).
 
     1 would be perfect and free of charge, 0 is as good as no model, and below 0 it costs more than it saves.
     """
-    cost = cost_minor(outcome, review_cost_minor)
-    saved = np.divide(
-        outcome.fraud_minor - cost,
-        outcome.fraud_minor,
-        out=np.full(np.shape(cost), np.nan),
-        where=outcome.fraud_minor > 0,
-    )
+    cost, loss = cost_minor(outcome, costs), costs.loss_share * outcome.fraud_minor
+    saved = np.divide(loss - cost, loss, out=np.full(np.shape(cost), np.nan), where=loss > 0)
     return np.asarray(saved)
 
 

@@ -14,8 +14,6 @@ from training.models import Floats
 Rows = npt.NDArray[np.bool_] | Int64s
 """Chosen rows: a mask, or indices."""
 
-MINOR_UNITS: Final = 100
-"""Minor units in a major one."""
 IN_ALL: Final = -1
 """Code of rows that belong to every group."""
 

@@ -7,6 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from training.evaluation.plots import plots
 from training.evaluation.results import EvaluationResult
 from training.evaluation.terminal import SCORE_WORDS, interval_words, metric_words, published_sizes, shown
+from training.evaluation.threshold_words import assumptions, favouring, major, marks
 
 TEMPLATE: Final = "report.html.j2"
 _SLICED: Final = (
@@ -25,7 +26,7 @@ def html_report(result: EvaluationResult) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"shown": shown_by_name, "interval": interval_by_name}
+    environment.filters |= {"shown": shown_by_name, "interval": interval_by_name, "major": major, "marks": marks}
     return environment.get_template(TEMPLATE).render(
         result=result,
         subject=result.subject,
@@ -33,6 +34,8 @@ def html_report(result: EvaluationResult) -> str:
         metric_words=metric_words(result.settings),
         sliced=_SLICED,
         score_words=SCORE_WORDS,
+        assumptions=assumptions(result.settings.costs),
+        favouring=favouring(result.settings.costs),
         plots=plots(result),
         published_sizes=published_sizes(result) if result.published else "",
     )

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from training.costs import MINOR_UNITS, Costs
 from training.evaluation.bootstrap import Estimate, Metrics, estimates
 from training.evaluation.card_precision import card_days, card_precision_by_day
 from training.evaluation.decision_cost import cost_minor, f1, flagged, precision, recall, savings
-from training.evaluation.held_out import MINOR_UNITS, HeldOut
+from training.evaluation.held_out import HeldOut
 from training.evaluation.probability import brier, calibration_error
 from training.evaluation.ranking import average_precision, fraud_ranks, recall_at_fpr, roc_auc
 from training.models import Floats, Probabilities
@@ -23,7 +24,7 @@ class MetricSettings(BaseModel):
         threshold: of the score at or above which a payment is flagged.
         top_k: customers that investigators can look at a day.
         false_positive_rate: at which recall is read.
-        review_cost_minor: what looking at one payment costs, in minor units; an assumption of the reader.
+        costs: what decisions cost, and how many reviews there can be; assumptions of the reader.
         replicates: bootstrap samples; seed: of their drawing; level: of the intervals.
     """
 
@@ -32,10 +33,19 @@ class MetricSettings(BaseModel):
     threshold: float = Field(0.5, ge=0, le=1)
     top_k: int = Field(100, ge=1)
     false_positive_rate: float = Field(0.01, gt=0, lt=1)
-    review_cost_minor: int = Field(500, ge=0)
+    costs: Costs = Costs()
     replicates: int = Field(500, ge=0, le=10_000)
     seed: int = 0
     level: float = Field(0.95, gt=0, lt=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_cards(cls, given: Any) -> Any:
+        """Take the cost of a review from where the model cards of earlier versions hold it."""
+        if not isinstance(given, dict) or "review_cost_minor" not in given:
+            return given
+        others = {name: value for name, value in given.items() if name != "review_cost_minor"}
+        return {**others, "costs": {"review_minor": given["review_cost_minor"]}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +159,8 @@ def metric_values(
             "f1": f1(outcome),
             "brier": brier(labels, scores, customer, weights),
             "calibration_error": calibration_error(labels, scores, customer, weights),
-            "cost": cost_minor(outcome, settings.review_cost_minor) / MINOR_UNITS,
-            "savings": savings(outcome, settings.review_cost_minor),
+            "cost": cost_minor(outcome, settings.costs) / MINOR_UNITS,
+            "savings": savings(outcome, settings.costs),
         }
 
     return compute

@@ -13,7 +13,8 @@ from features.formulas import Matrix
 from features.transaction import Int64s
 from training.arrivals import milliseconds
 from training.bundle import Bundle, Period
-from training.evaluation.held_out import MINOR_UNITS, HeldOut, Rows
+from training.costs import MINOR_UNITS
+from training.evaluation.held_out import HeldOut, Rows
 from training.evaluation.judged import JudgedFold, bundle_importance, bundle_scores, concatenated, some_rows
 from training.evaluation.known_frauds import judged_rows
 from training.evaluation.protocols import Fold

@@ -16,7 +16,7 @@ from features.definitions import D1, D7, D30, DAY_MS, HOUR_MS, LABEL_DELAY_MS, W
 from features.entity_events import EntityEvents, cumulative
 from features.formulas import Matrix
 from features.transaction import Int64s
-from training.evaluation.held_out import MINOR_UNITS
+from training.costs import MINOR_UNITS
 from training.models import Floats
 
 WINDOWS: Final = (D1, D7, D30)

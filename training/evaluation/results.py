@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from training.bundle import Period
 from training.evaluation.metrics import METRIC_NAMES, Evaluated, MetricSettings
 from training.evaluation.protocols import Published
+from training.thresholds import Choice
 
 Features = Literal["product", "published"]
 
@@ -109,11 +110,36 @@ class CardDay(_Part):
     precision: Mapping[str, float]
 
 
+class ThresholdTable(_Part):
+    """What choices of thresholds would have cost with one score, over all folds together.
+
+    Attributes:
+        days, rows, frauds, fraud_minor: of the tests, and the amounts of the frauds in minor units.
+        without_minor: what approving everything would have cost, in minor units.
+        served: the thresholds of the policy.
+        cheapest: those of least cost that the reviewers could have managed, with hindsight.
+        favoured: with the block threshold of these, the lowest review threshold that costs hardly more
+            (``Costs.tolerance``).
+        choices: some pairs and these three, by review and block threshold, ascending.
+    """
+
+    days: int
+    rows: int
+    frauds: int
+    fraud_minor: int
+    without_minor: float
+    served: Choice
+    cheapest: Choice
+    favoured: Choice
+    choices: tuple[Choice, ...]
+
+
 class EvaluationResult(_Part):
     """All that an evaluation found.
 
     Attributes:
         overall: score to metrics, the mean over the folds.
+        thresholds: score to what thresholds would have cost.
         importance: score to feature to the mean absolute log-odds that it adds, the largest first.
         published: what others measured with this protocol.
     """
@@ -125,6 +151,7 @@ class EvaluationResult(_Part):
     overall: Mapping[str, Evaluated]
     slices: tuple[SliceResult, ...]
     curves: Mapping[str, ScoreCurves]
+    thresholds: Mapping[str, ThresholdTable]
     card_days: tuple[CardDay, ...]
     importance: Mapping[str, Mapping[str, float]]
     published: Published | None = None

@@ -8,7 +8,8 @@ import numpy.typing as npt
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from features.transaction import Int64s
-from training.evaluation.held_out import MINOR_UNITS, Grouping, grouped
+from training.costs import MINOR_UNITS
+from training.evaluation.held_out import Grouping, grouped
 from training.models import Floats
 
 AMOUNT_BANDS_MINOR: Final = ((0, 2_500), (2_500, 10_000), (10_000, 25_000), (25_000, None))

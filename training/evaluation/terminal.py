@@ -10,6 +10,7 @@ from rich.text import Text
 from training.evaluation.bootstrap import Estimate
 from training.evaluation.metrics import Evaluated, MetricSettings
 from training.evaluation.results import EvaluationResult, FoldResult
+from training.evaluation.threshold_words import thresholds_in_terminal
 
 SCORE_WORDS: Final = {"lr": "logistic regression", "xgb": "XGBoost", "ensemble": "ensemble"}
 _SLICED: Final = ("roc_auc", "average_precision", "card_precision", "precision", "recall", "calibration_error")
@@ -61,6 +62,7 @@ def _parts(result: EvaluationResult) -> Iterator[RenderableType]:
     yield Text(f"{subject.model}; {subject.features} features; history {subject.history}")
     yield _sizes(result)
     yield _metrics(result)
+    yield thresholds_in_terminal(result.thresholds["ensemble"], result.settings.costs)
     if len(result.folds) > 1:
         yield _by_fold(result.folds)
     if result.slices:

@@ -6,6 +6,8 @@ from typer.testing import CliRunner
 from cluster.cli import app
 from tests.parity.histories import history_table
 from tests.unit.training.written_histories import two_months, write_history
+from training.costs import Costs
+from training.evaluation.results import EvaluationResult
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
 PROTOCOL = "{test_since: [2025-06-26], train_days: 28, known_days: 1, title: Made up}"
@@ -27,11 +29,18 @@ def test_published_features_under_a_protocol_give_table_json_and_page(history: P
     protocol = tmp_path / "made-up.yaml"
     protocol.write_text(PROTOCOL, encoding="utf-8")
     options = ["--protocol", str(protocol), "--features", "published", "--no-log", "--out", str(tmp_path / "out")]
-    code, output = run("--history", str(history), *options, "--replicates", "10", "--top-k", "3", folder=tmp_path)
+    options += ["--replicates", "10", "--top-k", "3", "--review-cost", "2.5", "--reviews-a-day", "1"]
+    code, output = run("--history", str(history), *options, folder=tmp_path)
     assert code == 0, output
     for words in ("Made up", "baselines of the handbook", "CP@3", "10 bootstrap samples"):
         assert words in output
     assert {file.name for file in (tmp_path / "out").iterdir()} == {"evaluation.html", "evaluation.json"}
+    found = EvaluationResult.model_validate_json((tmp_path / "out" / "evaluation.json").read_bytes())
+    assert found.settings.costs == Costs(review_minor=250, reviews_a_day=1)
+    for table in found.thresholds.values():
+        assert table.cheapest.most_reviews_a_day <= 1
+        assert table.served.review_cost_minor == 250 * table.served.reviews
+    assert "at most 1 reviews on any day" in (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

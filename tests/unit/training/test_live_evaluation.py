@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from deployments.settings import Thresholds as PolicyThresholds
 from tests.unit.training.bundles import small_bundle
 from tests.unit.training.evaluation.results import result as made_up_result
-from training.bundle import EnsembleWeights
+from training.bundle import EnsembleWeights, Thresholds
 from training.evaluation.errors import EvaluationRefused
 from training.evaluation.results import EvaluationResult
 from training.live_evaluation import _as_served, _scores, different_metrics
-from training.scoring_client import Answer, ModelScores, Weights
+from training.scoring_client import Answer, ModelScores, ServedModel, Weights
 
 
 def answer(transaction_id: str, lr: float | None, xgb: float | None = 0.5) -> Answer:
@@ -60,3 +61,10 @@ def test_the_weights_of_the_policy_in_service_are_those_that_are_judged() -> Non
     bundle = small_bundle()
     assert _as_served(bundle, None) is bundle
     assert _as_served(bundle, Weights(lr=3, xgb=1)).manifest.ensemble == EnsembleWeights(lr=0.75, xgb=0.25)
+
+
+def test_the_thresholds_of_the_policy_in_service_are_read() -> None:
+    acting = PolicyThresholds(block=0.8, review=0.2, fraud=0.3)
+    told = {"name": "tollgate", "version": "1", "fingerprint": "0", "policy": {"thresholds": acting.model_dump()}}
+    assert ServedModel.model_validate(told).policy.thresholds == Thresholds(block=0.8, review=0.2, fraud=0.3)
+    assert ServedModel.model_validate({**told, "policy": {}}).policy.thresholds is None

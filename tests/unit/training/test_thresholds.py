@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.thresholds import GRID, Choice, Costs, Outcomes, choose_thresholds
+from training.costs import Costs
+from training.thresholds import GRID, Choice, Outcomes, choose_thresholds
 
 SMALL_GRID = (0.0, 0.1, 0.5, 0.9)
 Row = tuple[int, float, int, int]
@@ -65,6 +66,11 @@ def test_every_line_of_the_table_equals_brute_force(rows: list[Row], costs: Cost
         assert choice.cost_minor == pytest.approx(cost, abs=1e-6)
         assert choice.most_reviews_a_day == busiest
         assert choice.recall == pytest.approx(recall)
+        assert choice.caught + choice.missed == sum(label for label, *_ in rows)
+        assert choice.caught_minor + choice.missed_minor == sum(label * amount for label, _, amount, _ in rows)
+        parts = choice.review_cost_minor + choice.wrong_block_cost_minor + choice.missed_cost_minor
+        assert choice.cost_minor == pytest.approx(parts, abs=1e-6)
+        assert choice.mean_reviews_a_day == pytest.approx(choice.reviews / len({day for *_, day in rows}))
         assert choice.affordable == (costs.reviews_a_day is None or busiest <= costs.reviews_a_day)
 
 
@@ -102,7 +108,7 @@ def test_recall_is_worth_the_tolerance() -> None:
     assert lenient.recall > strict.recall
 
 
-def test_where_no_pair_is_manageable_the_least_work_is_chosen() -> None:
+def test_without_reviewers_only_a_pair_without_reviews_is_chosen() -> None:
     chosen = choose_thresholds(
         outcomes([(0, 0.5, 100, 1), (0, 0.4, 100, 1)]), Costs(reviews_a_day=0), (0.1,)
     ).choice

@@ -8,7 +8,7 @@ import numpy as np
 from features.definitions import DAY_MS
 from tests.unit.training.evaluation.held_out_rows import FIRST_DAY, made_up
 from training.arrivals import moment
-from training.bundle import Period
+from training.bundle import Period, Thresholds
 from training.evaluation.assemble import evaluation_result
 from training.evaluation.judged import JudgedFold
 from training.evaluation.metrics import MetricSettings
@@ -65,5 +65,6 @@ def result(folds: int = 1, *, published: bool = False) -> EvaluationResult:
         [judged_fold(seed, 7 * seed) for seed in range(folds)],
         MetricSettings(threshold=0.3, top_k=10, replicates=20),
         datetime(2025, 1, 1, tzinfo=UTC),
+        policy=Thresholds(),
         published=PUBLISHED if published else None,
     )

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tests.unit.training.evaluation.results import judged_fold, result
+from training.bundle import Thresholds
 from training.evaluation.assemble import evaluation_result, steps
 from training.evaluation.curves import POINTS
 from training.evaluation.metrics import METRIC_NAMES, evaluate_scores
@@ -80,7 +81,14 @@ def test_every_announced_step_is_taken() -> None:
     taken: list[int] = []
     found = result(folds=2)
     folds = [judged_fold(seed, 7 * seed) for seed in range(2)]
-    evaluation_result(found.subject, folds, found.settings, found.created_at, advance=lambda: taken.append(1))
+    evaluation_result(
+        found.subject,
+        folds,
+        found.settings,
+        found.created_at,
+        policy=Thresholds(),
+        advance=lambda: taken.append(1),
+    )
     assert len(taken) == steps(folds)
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tests.unit.training.evaluation.held_out_rows import made_up
+from training.costs import Costs
 from training.evaluation.metrics import METRIC_NAMES, MetricSettings, compare_scores, evaluate_scores
 
 SETTINGS = MetricSettings(threshold=0.3, top_k=10, replicates=50)
@@ -39,3 +40,9 @@ def test_a_score_does_not_differ_from_itself() -> None:
     fold = made_up()
     found = compare_scores([fold], [fold], SETTINGS)
     assert all(getattr(found, name).low == 0 == getattr(found, name).high for name in METRIC_NAMES)
+
+
+def test_settings_of_earlier_model_cards_are_read() -> None:
+    earlier = MetricSettings.model_validate({"threshold": 0.4, "review_cost_minor": 250})
+    assert earlier == MetricSettings(threshold=0.4, costs=Costs(review_minor=250))
+    assert MetricSettings.model_validate_json(earlier.model_dump_json()) == earlier

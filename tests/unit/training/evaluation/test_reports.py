@@ -10,6 +10,7 @@ from training.evaluation.html_report import html_report
 from training.evaluation.plots import plots
 from training.evaluation.results import EvaluationResult
 from training.evaluation.terminal import in_terminal, shown
+from training.evaluation.threshold_words import assumptions, major, marks
 
 
 def text_of(found: EvaluationResult) -> str:
@@ -69,3 +70,53 @@ def test_the_plots_are_images() -> None:
 @pytest.mark.parametrize(("name", "value", "words"), [("cost", 1234.5, "1,234"), ("brier", 0.00271, "0.00271")])
 def test_figures_are_written_with_the_digits_that_they_need(name: str, value: float, words: str) -> None:
     assert shown(name, value) == words
+
+
+def cells(page: str, table: int) -> list[list[str]]:
+    """Return the cells of each line of one of the page's tables of thresholds."""
+    body = re.findall(r'<table class="choices">.*?<tbody>(.*?)</tbody>', page, re.DOTALL)[table]
+    return [re.findall(r"<td[^>]*>(.*?)</td>", line, re.DOTALL) for line in body.split("</tr>")[:-1]]
+
+
+def test_the_page_prices_each_choice_of_thresholds_with_the_figures_of_the_json() -> None:
+    found = result(folds=2)
+    page = html_report(found)
+    for position, score in enumerate(("ensemble", "lr", "xgb")):
+        table = found.thresholds[score]
+        lines = cells(page, position)
+        assert len(lines) == len(table.choices)
+        for line, one in zip(lines, table.choices, strict=True):
+            assert line == [
+                f"{one.review:g}",
+                f"{one.block:g}",
+                f"{one.mean_reviews_a_day:,.1f}",
+                f"{one.most_reviews_a_day:,}",
+                f"{one.caught:,}",
+                major(one.caught_minor),
+                f"{one.recall:.3f}",
+                f"{one.missed:,}",
+                major(one.missed_minor),
+                f"{one.wrong_blocks:,}",
+                major(one.review_cost_minor),
+                major(one.wrong_block_cost_minor),
+                major(one.missed_cost_minor),
+                major(one.cost_minor),
+                ", ".join(marks(table, one)),
+            ]
+
+
+def test_the_page_marks_the_choices_and_states_what_they_were_priced_with() -> None:
+    found = result()
+    page = html_report(found)
+    for mark in ("served", "least-cost", "recall-favoured"):
+        assert len(re.findall(rf'<tr class="[^"]*\b{mark}\b', page)) == 3, "one for each score"
+    assert assumptions(found.settings.costs) in page
+    assert f"the thresholds that are served {major(found.thresholds['ensemble'].served.cost_minor)}" in page
+
+
+def test_the_terminal_prices_the_choices_that_have_a_name() -> None:
+    found = result()
+    text, table = text_of(found), found.thresholds["ensemble"]
+    for one in (table.served, table.cheapest, table.favoured):
+        (line,) = (line for line in text.splitlines() if f" {', '.join(marks(table, one))} " in line)
+        assert f" {major(one.cost_minor)} " in line
