@@ -1,7 +1,4 @@
-"""The changes that an operator makes under load, each a function; none may fail a request.
-
-A change of the model is an entry of ``CHANGES`` like the others.
-"""
+"""The changes that an operator makes under load, each a function; none may fail a request."""
 
 import os
 import time
@@ -15,10 +12,20 @@ import redis
 
 from cluster.serve_config import config_to_deploy
 from cluster.settings import ClusterSettings
+from cluster.waiting import wait_until
 from features.errors import ClusterError
 from loadtests.chaos import stack_processes
 from loadtests.chaos.faults import Fault, Scene, repair
-from loadtests.chaos.serve_changes import deployments, for_trials, put_in_force, with_user_config, with_variable
+from loadtests.chaos.second_version import second_version
+from loadtests.chaos.serve_changes import (
+    IN_FORCE_S,
+    deployments,
+    for_trials,
+    put_in_force,
+    with_user_config,
+    with_variable,
+)
+from training.registry import Registry
 
 VARIABLE: Final = "TOLLGATE_ROLLOUT"
 SERVED_KINDS: Final = ("Ingress", "Router", "Features", "LogisticRegression", "XGBoost")
@@ -73,9 +80,24 @@ def restart_store(scene: Scene) -> None:
     repair(scene.settings)
 
 
+def promote(scene: Scene) -> None:
+    """Let the alias name another version until that decides, and then the old one again."""
+    settings = scene.settings
+    registry = Registry(settings.mlflow_uri)
+    champion, other = second_version(settings.mlflow_uri)
+    try:
+        for version in (other, champion):
+            registry.promote(version)
+            if not wait_until(partial(_serves, settings, version), IN_FORCE_S):
+                raise ClusterError(f"Version {version} was not taken within {IN_FORCE_S:g} s.")
+    finally:
+        registry.promote(champion)
+
+
 CHANGES: Final[Mapping[str, Fault]] = {
     "code": roll_code,
     "user_config": change_policy,
+    "model": promote,
     "scale_up": partial(scale, 2),
     "scale_down": partial(scale, 1),
     "store_restart": restart_store,
@@ -85,6 +107,7 @@ CHANGES: Final[Mapping[str, Fault]] = {
 WORDS: Final[Mapping[str, str]] = {
     "code": "rolling update of every replica (an environment variable)",
     "user_config": "policy and bounds changed in place, and back",
+    "model": "another version promoted, and the old one again",
     "scale_up": "each deployment from 1 replica to 2",
     "scale_down": "each deployment from 2 replicas to 1",
     "store_restart": "Valkey shut down and started with its append-only file",
@@ -95,10 +118,19 @@ def _pids(settings: ClusterSettings, kind: str) -> set[int]:
     return {process.pid for process in stack_processes.replicas(settings, kind)}
 
 
+def _serves(settings: ClusterSettings, version: str) -> bool:
+    return bool(_model(settings).get("version") == version)
+
+
 def _policy(settings: ClusterSettings) -> dict[str, Any]:
+    policy: dict[str, Any] = _model(settings).get("policy", {})
+    return policy
+
+
+def _model(settings: ClusterSettings) -> dict[str, Any]:
     try:
         answer = httpx.get(f"{settings.http_url}/model", timeout=ASK_S)
     except httpx.TransportError:
         return {}
-    policy: dict[str, Any] = answer.json().get("policy", {}) if answer.is_success else {}
-    return policy
+    model: dict[str, Any] = answer.json() if answer.is_success else {}
+    return model

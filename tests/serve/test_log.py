@@ -8,9 +8,10 @@ import httpx
 import pytest
 
 from features.definitions import FEATURE_NAMES, fingerprint
+from loadtests.chaos.second_version import second_version
 from tests.serve.conftest import Stack
 from tests.serve.test_decisions import Json, eventually, payment
-from training.registry import MODEL_NAME, Registry, talking_to_mlflow
+from training.registry import Registry
 
 pytestmark = pytest.mark.serve
 
@@ -70,12 +71,7 @@ def test_a_new_champion_is_taken_under_load_without_a_failed_or_mixed_decision(
     stack: Stack, client: httpx.Client
 ) -> None:
     registry = Registry(stack.mlflow)
-    old = registry.resolve("champion")
-    with talking_to_mlflow(stack.mlflow):
-        copied = registry._client().create_model_version(
-            MODEL_NAME, f"runs:/{old.run_id}/bundle", old.run_id, tags=dict(old.tags)
-        )
-    new = str(copied.version)
+    old, new = second_version(stack.mlflow)
     seen: list[Json] = []
 
     def decide() -> str:
@@ -84,12 +80,12 @@ def test_a_new_champion_is_taken_under_load_without_a_failed_or_mixed_decision(
         seen.append(answer.json())
         return str(seen[-1]["model_version"])
 
-    assert decide() == old.version
+    assert decide() == old
     registry.promote(new)
     try:
         eventually(lambda: decide() == new, "the new version decides")
     finally:
-        registry.promote(old.version)
-    eventually(lambda: decide() == old.version, "the old version decides again")
-    assert {answer["model_version"] for answer in seen} == {old.version, new}
+        registry.promote(old)
+    eventually(lambda: decide() == old, "the old version decides again")
+    assert {answer["model_version"] for answer in seen} == {old, new}
     assert {tuple(answer["degraded"]) for answer in seen} == {()}
