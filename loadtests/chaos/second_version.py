@@ -15,5 +15,6 @@ def second_version(tracking_uri: str) -> tuple[str, str]:
     with talking_to_mlflow(tracking_uri):
         client = MlflowClient(tracking_uri, tracking_uri)
         source = client.get_model_version(MODEL_NAME, champion.version).source
+        assert source is not None  # Tollgate registers no version without one.
         copied = client.create_model_version(MODEL_NAME, source, champion.run_id, tags=dict(champion.tags))
     return champion.version, str(copied.version)
