@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deployments.ledger.policy import LoggedPolicy, PolicyReference
-from deployments.model_watch import ServedModel
 from deployments.rules import CompiledRule, compile_rules
+from deployments.served_model import ServedModel
 from deployments.settings import PolicySettings, Rule, Thresholds, Weights
 from training.registry import Calibration
 

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ray.exceptions import RayError
@@ -10,25 +9,11 @@ from ray.serve.exceptions import RayServeException
 
 from deployments.handles import on_all_replicas
 from deployments.served_bundles import ServedBundles
+from deployments.served_model import ServedModel
 from deployments.settings import ModelRef
 from features.errors import BundleRefused, RegistryUnavailable
-from training.registry import Bundle
 
 logger = logging.getLogger("ray.serve")
-
-
-@dataclass(frozen=True, slots=True)
-class ServedModel:
-    """A version that every part can decide by: name, version, and its bundle."""
-
-    name: str
-    version: str
-    bundle: Bundle
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Name and version, as calls for a score name it."""
-        return self.name, self.version
 
 
 class ModelWatch:

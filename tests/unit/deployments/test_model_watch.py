@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deployments.model_watch import ModelWatch, ServedModel
+from deployments.model_watch import ModelWatch
 from deployments.models import LogisticRegression
 from deployments.served_bundles import HELD, ServedBundles
+from deployments.served_model import ServedModel
 from deployments.settings import ModelRef
 from features.errors import BundleRefused, RegistryUnavailable
 

@@ -17,9 +17,9 @@ from deployments.features import FeatureReply
 from deployments.ledger.entry_id import START
 from deployments.ledger.record import Header, parse
 from deployments.ledger.stream import LogStream
-from deployments.model_watch import ServedModel
 from deployments.models import ModelScores
 from deployments.router import Router
+from deployments.served_model import ServedModel
 from deployments.settings import ModelRef
 from features.definitions import FEATURE_NAMES
 from features.errors import DecisionNotRecorded
