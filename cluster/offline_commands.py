@@ -81,7 +81,7 @@ def train_command(
         typer.Option(
             "--apply-thresholds",
             help="Give the bundle the thresholds of least cost on the validation period, recall favoured. They act"
-            " where the policy names none, as serve_config.yaml does.",
+            " only where the policy in service names none; serve_config.yaml names them.",
         ),
     ] = False,
     figures: Annotated[
