@@ -12,7 +12,7 @@ import pytest
 from cluster.processes import COMPONENT, MARK, RAY, VALKEY
 from cluster.settings import ClusterSettings
 from features.errors import ClusterError
-from loadtests.chaos import stack_processes
+from loadtests.chaos import faults, stack_processes
 from loadtests.chaos.faults import FAULTS, Scene, frozen
 
 READY = 'print("ready", flush=True); import sys; sys.stdin.read()'
@@ -85,6 +85,9 @@ def test_a_frozen_process_goes_on_afterwards(settings: ClusterSettings, process:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_where_there_is_nothing_to_strike_the_fault_says_so(settings: ClusterSettings, name: str) -> None:
+def test_where_there_is_nothing_to_strike_the_fault_says_so(
+    settings: ClusterSettings, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faults, "VICTIM_S", 0.0)
     with pytest.raises(ClusterError, match="There is no "):
         FAULTS[name](Scene(settings, lambda _: None))
