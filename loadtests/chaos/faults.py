@@ -20,10 +20,13 @@ from cluster.serve_rest import deploy
 from cluster.settings import ClusterSettings
 from cluster.steps import Steps
 from cluster.up import up
+from cluster.waiting import wait_until
 from features.errors import ClusterError
 from loadtests.chaos import stack_processes
 from loadtests.chaos.serve_changes import deployments, with_user_config
 
+VICTIM_S: Final = 120.0
+"""How long a fault waits for what it is to strike."""
 FROZEN_S: Final = 5.0
 STORE_DOWN_S: Final = 3.0
 """How long the store stays down before the repair begins: decisions are to be made without it."""
@@ -50,33 +53,31 @@ Fault = Callable[[Scene], None]
 
 def kill_replica(kind: str, scene: Scene) -> None:
     """Kill the oldest replica of a deployment with SIGKILL; Serve starts another."""
-    found = stack_processes.replicas(scene.settings, kind)
-    _strike(found[:1], f"replica of {kind}")
+    found = _victims(lambda: stack_processes.replicas(scene.settings, kind), f"replica of {kind}")
+    stack_processes.kill(found[:1])
 
 
 def kill_haproxy(scene: Scene) -> None:
     """Kill HAProxy, master and workers, with SIGKILL."""
-    _strike(stack_processes.haproxy(scene.settings), "HAProxy")
+    stack_processes.kill(_victims(lambda: stack_processes.haproxy(scene.settings), "HAProxy"))
 
 
 def kill_controller(scene: Scene) -> None:
     """Kill Serve's controller with SIGKILL; Ray starts another."""
-    _strike(stack_processes.controller(scene.settings), "Serve controller")
+    stack_processes.kill(_victims(lambda: stack_processes.controller(scene.settings), "Serve controller"))
 
 
 def kill_store(scene: Scene) -> None:
     """Kill Valkey with SIGKILL; some seconds later it is started again with its append-only file."""
-    _strike(stack_processes.store(scene.settings), "Valkey of this stack")
+    stack_processes.kill(_victims(lambda: stack_processes.store(scene.settings), "Valkey of this stack"))
     time.sleep(STORE_DOWN_S)  # The fault itself: decisions are made without the store meanwhile.
     repair(scene.settings)
 
 
 def freeze_store(scene: Scene) -> None:
     """Stop Valkey with SIGSTOP for some seconds: connections stay open and nothing answers."""
-    found = stack_processes.store(scene.settings)
-    if not found:
-        raise ClusterError("There is no Valkey of this stack to freeze.")
-    with frozen(found[0]):
+    [store] = _victims(lambda: stack_processes.store(scene.settings), "Valkey of this stack")
+    with frozen(store):
         time.sleep(FROZEN_S)  # The fault itself.
 
 
@@ -144,7 +145,14 @@ def frozen(process: psutil.Process) -> Iterator[None]:
         process.resume()
 
 
-def _strike(found: list[psutil.Process], what: str) -> None:
-    if not found:
-        raise ClusterError(f"There is no {what} to kill.")
-    stack_processes.kill(found)
+def _victims(find: Callable[[], list[psutil.Process]], what: str) -> list[psutil.Process]:
+    """Return what is to be struck, once it is there: in a soak it may still be on its way back."""
+    found: list[psutil.Process] = []
+
+    def there() -> bool:
+        found[:] = find()
+        return bool(found)
+
+    if not wait_until(there, VICTIM_S):
+        raise ClusterError(f"There is no {what} to strike.")
+    return found
