@@ -28,8 +28,8 @@ class Fused(Ingress):
         self._graph = Router(
             InProcess(self._features), InProcess(lr), InProcess(xgb), tracking_uri, redis_url, spool_folder(data)
         )
-        self._log = DecisionLog(redis_url, archive_folder(data))
-        super().__init__(InProcess(self._graph), InProcess(self._features), InProcess(self._log))
+        self._decision_log = DecisionLog(redis_url, archive_folder(data))
+        super().__init__(InProcess(self._graph), InProcess(self._features), InProcess(self._decision_log))
         self._all_settings = LiveSettings(FusedSettings)
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
@@ -39,7 +39,7 @@ class Fused(Ingress):
             return
         settings = self._all_settings.value
         await self._features.reconfigure(settings.features.model_dump())
-        await self._log.reconfigure(settings.log.model_dump())
+        await self._decision_log.reconfigure(settings.log.model_dump())
         for model in self._models:
             await model.reconfigure(settings.models.model_dump())
         await self._graph.reconfigure(settings.router.model_dump())

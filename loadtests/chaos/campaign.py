@@ -53,18 +53,28 @@ def run_trials(
                 continue
         console.print(table_of(rows[-1:]))
     problems += [sentence for row in rows for sentence in broken(row, may_interrupt)]
-    return Result(rows, problems + audited(settings, began))
+    return Result(rows, problems + audited(settings, began, [trial.name for trial in trials]))
 
 
-def audited(settings: ClusterSettings, since: str) -> list[str]:
-    """Return a sentence for each day since one whose audit finds a difference."""
+def audited(settings: ClusterSettings, since: str, names: Sequence[str]) -> list[str]:
+    """Return a sentence for each day since one whose audit finds a difference.
+
+    Args:
+        names: of the trials, whose payments must be there once. What others decided twice, such as a replay that first
+            forgets all decisions, is theirs to explain.
+    """
     archive, bundles = Archive(archive_folder(settings.data)), RegisteredBundles(settings.mlflow_uri)
+    ours = tuple(f"{name}-" for name in names)
     sentences = []
     for day in archive.days():
-        if day >= since and not (found := audit(archive, day, bundles)).ok:
-            names = [one.transaction_id for one in found.differences[:3]] + list(found.repeated)[:3]
+        if day < since:
+            continue
+        found = audit(archive, day, bundles)
+        repeated = [name for name in found.repeated if name.startswith(ours)]
+        if found.differences or repeated:
+            examples = [one.transaction_id for one in found.differences[:3]] + repeated[:3]
             sentences.append(
-                f"The audit of {day} found {len(found.differences)} differences and {len(found.repeated)}"
-                f" transactions more than once: {', '.join(names)}."
+                f"The audit of {day} found {len(found.differences)} differences and {len(repeated)}"
+                f" transactions more than once: {', '.join(examples)}."
             )
     return sentences
