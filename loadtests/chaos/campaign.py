@@ -60,8 +60,8 @@ def audited(settings: ClusterSettings, since: str, names: Sequence[str]) -> list
     """Return a sentence for each day since one whose audit finds a difference.
 
     Args:
-        names: of the trials, whose payments must be there once. What others decided twice, such as a replay that first
-            forgets all decisions, is theirs to explain.
+        names: of the trials, whose payments must be there once. What others decided twice, such as a replay that
+            first forgets all decisions, is theirs to explain.
     """
     archive, bundles = Archive(archive_folder(settings.data)), RegisteredBundles(settings.mlflow_uri)
     ours = tuple(f"{name}-" for name in names)
