@@ -141,4 +141,4 @@ def wait_for_lines(file: Path, count: int, process: "subprocess.Popen[bytes]") -
     while process.poll() is None:
         if file.is_file() and file.read_bytes().count(b"\n") >= count:
             return
-        time.sleep(0.05)
+        time.sleep(0.05)  # Polls a file; whoever writes it gives no notice.
