@@ -66,7 +66,7 @@ def test_a_decision_is_found_drained_and_made_again(stack: Stack, client: httpx.
     assert client.get(f"/decisions/{body['transaction_id']}").json() == found
     audited = stack.tollgate("audit")
     assert " 0 differences, " in audited.stderr, audited.stderr + audited.stdout
-    # A replay that begins with --clear forgets decisions and makes those of its history anew: they are there twice.
+    # A replay with --clear forgets decisions and makes those of its history anew: they are there twice.
     none_twice = " 0 transactions logged more than once" in audited.stderr
     assert audited.returncode == (0 if none_twice else 1)
     archive = Archive(archive_folder(stack.home / "data"))
