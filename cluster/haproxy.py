@@ -3,14 +3,15 @@
 Serve writes the configuration and starts the program that ``RAY_SERVE_HAPROXY_BINARY_PATH`` names. That is a
 script of ours, which mends this and then becomes HAProxy.
 
-* Where no ingress replica is up, Serve has HAProxy answer 500, and where HAProxy does not know the application
-  yet, as after its own crash, 404. Clients take both for final. They get a 503 with Retry-After in the error shape
-  of the API. (The route prefix is /, so HAProxy itself has nothing else to say 404 to.)
+* Where no ingress replica is up, Serve has HAProxy pass requests on to a proxy of Serve's own on the head. There
+  they wait for a replica, up to Serve's time limit, or get that proxy's 404 or 500. And what HAProxy itself cannot
+  pass on gets 500, or 404 where it does not know the application yet, as after its own crash. Clients take these
+  for final. They get a 503 with Retry-After in the error shape of the API, at once. (The route prefix is /, so
+  HAProxy itself has nothing else to say 404 to. And no deployment here scales to zero, which that proxy is for.)
 * A client that connects and says nothing, or sends its headers a byte a minute, keeps its connection for an hour,
   and with 4,096 of them nobody else is let in. It gets ``REQUEST_S``.
 * The statistics page and the metrics are bound to all interfaces, and everybody may talk to the admin socket. They
   are for this machine, and for this user.
-* Headers of clients that switch Serve's time limits off are passed on. They are taken away.
 """
 
 import json
@@ -50,9 +51,6 @@ HEAD: Final = b"\r\n".join(
     )
 )
 RETRY: Final = "content-type application/json hdr retry-after 1"
-STRIPPED: Final = ("x-request-timeout-seconds", "x-request-disconnect-disabled")
-"""Headers with which a client would decide on Serve's time limits. The ingress strips them as well; Serve's own
-proxy, which steps in while no ingress replica runs, does not."""
 SCRIPT: Final = """\
 #!/bin/sh
 # Written by the launcher; cluster/haproxy.py says what it is for.
@@ -69,12 +67,10 @@ grep -q '^ *timeout http-request' "$config" || {{
         -e 's|return status 404 .*|return status 503 {retry} file {body}|' \\
         -e 's/^\\( *bind \\)\\**:\\({stats}\\|{metrics}\\) *$/\\1{loopback}:\\2/' \\
         -e 's/^\\( *stats socket .*\\) mode 666 /\\1 mode 600 /' \\
-{deletions}        "$config" >"$config.new" && mv "$config.new" "$config"
+        -e '/^ *server .* check backup *$/d' \\
+        "$config" >"$config.new" && mv "$config.new" "$config"
 }} || exit 1
 exec {binary} "$@"
-"""
-_DELETION: Final = """\
-        -e '/^frontend http_frontend/a\\    http-request del-header {header}' \\
 """
 
 
@@ -97,7 +93,6 @@ def start_script(settings: ClusterSettings) -> Path:
             stats=settings.ports.haproxy_stats,
             metrics=settings.ports.haproxy_metrics,
             loopback=LOOPBACK,
-            deletions="".join(_DELETION.format(header=header) for header in STRIPPED),
             binary=shlex.quote(haproxy_binary()),
         )
     )

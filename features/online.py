@@ -189,13 +189,16 @@ class AsyncOnlineStore:
         self._observe = self._client.register_script(script("online.lua"))
         self._label = self._client.register_script(script("labels.lua"))
 
-    async def observe(self, batch: TransactionBatch) -> dict[str, Int64s]:
+    async def observe(self, batch: TransactionBatch, claimed: bool = True) -> dict[str, Int64s]:
         """Return the columns of the batch as of each transaction, then count the batch.
+
+        Args:
+            claimed: whether each transaction claims its id, as where its decision goes on record.
 
         Raises:
             OnlineStoreUnavailable: as :meth:`OnlineStore.observe`.
         """
-        request = encode(batch, self._prefix)
+        request = encode(batch, self._prefix, claimed)
         reply = await self._bounded(self._observe(keys=request.keys, args=[b"1", *request.arguments]))
         return decode(batch, request, reply)
 

@@ -83,6 +83,7 @@ def broken(row: Row, may_interrupt: bool) -> list[str]:
         may_interrupt: whether clients may have to repeat requests meanwhile. After a fault they may; a change
             that an operator makes must not show.
     """
+    wrong = row.wrong
     counts = {
         "payments failed": row.failed,
         "decisions were lost": row.lost,
@@ -92,8 +93,13 @@ def broken(row: Row, may_interrupt: bool) -> list[str]:
         "repetitions were not known": row.unremembered,
         "payments got two answers that differ": row.told_twice,
         "decisions are on record otherwise than told": row.otherwise,
-        "answers were neither a decision nor a 503 with Retry-After": sum(row.wrong.values()),
+        f"answers were neither a decision nor a 503 with Retry-After ({_kinds(wrong)})": sum(row.wrong.values()),
     }
     if not may_interrupt:
-        counts |= {"requests got 503": row.busy, "requests got no answer": sum(row.unanswered.values())}
+        unanswered = f"requests got no answer ({_kinds(row.unanswered)})"
+        counts |= {"requests got 503": row.busy, unanswered: sum(row.unanswered.values())}
     return [f"{row.name}: {count} {words}." for words, count in counts.items() if count]
+
+
+def _kinds(counts: dict[str, int]) -> str:
+    return ", ".join(f"{kind}: {count}" for kind, count in sorted(counts.items()))

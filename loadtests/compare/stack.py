@@ -70,7 +70,8 @@ def up(home: Path, port_base: int, config: Path, ingress_replicas: int) -> Stack
     home.mkdir(parents=True, exist_ok=True)
     both = [yaml.safe_load(path.read_text()) for path in (config, with_echo.FOLDER / "echo_config.yaml")]
     path = home / "with_echo.yaml"
-    path.write_text(yaml.safe_dump(with_echo.with_echo(both[0], both[1], ingress_replicas), sort_keys=False))
+    measured = with_echo.with_echo(both[0], both[1], ingress_replicas, with_echo.DEADLINE_MS)
+    path.write_text(yaml.safe_dump(measured, sort_keys=False))
     _tollgate("up", "--home", str(home), "--port-base", str(port_base), "--config", str(path))
     settings = settings_from(os.environ, home=home, config=path, port_base=port_base)
     return Stack(settings.http_url, settings.redis_url, settings.mlflow_uri, settings.home, own=True)

@@ -111,7 +111,7 @@ def _tuned(workers: int) -> System:
     return System(
         f"tuned_{workers}",
         f"hand-tuned FastAPI, {workers} worker{plural}",
-        f"{_WINDOWS}, thresholds; no rules, no explanation",
+        f"{_WINDOWS}, thresholds; no rules, no explanation, no record",
         f"async, uvicorn with {workers} worker{plural}, uvloop, httptools, no access log; greedy batches of up to"
         " 128 in the process, two at a time; one script call a batch; the bundle's own scoring; bytes in and out",
         "/predict",
@@ -125,8 +125,8 @@ SYSTEMS: Final = (
     System(
         REFERENCE,
         "Tollgate, single",
-        f"{_WINDOWS}, rules, decision, explanation",
-        "the deployed serve_config.yaml, ingress replicas held",
+        f"{_WINDOWS}, rules, decision, explanation; each decision on record, each id claimed",
+        "the deployed serve_config.yaml, ingress replicas held, a deadline of 2 s instead of 100 ms",
         "/predict",
         "payment",
         "history",
@@ -134,7 +134,7 @@ SYSTEMS: Final = (
     System(
         "tollgate_json_bulk",
         "Tollgate, JSON bulk",
-        f"{_WINDOWS}, rules, decision, explanation",
+        f"{_WINDOWS}, rules, decision, explanation; each decision on record, each id claimed",
         f"POST /predict/batch, {BULK_ROWS} a request",
         "/predict/batch",
         "bulk_json",
@@ -144,7 +144,7 @@ SYSTEMS: Final = (
     System(
         "tollgate_arrow_bulk",
         "Tollgate, Arrow bulk",
-        f"{_WINDOWS}, rules, decision, explanation",
+        f"{_WINDOWS}, rules, decision, explanation; each decision on record, each id claimed",
         f"POST /predict/batch as an Arrow stream, {BULK_ROWS} a request",
         "/predict/batch",
         "bulk_arrow",
@@ -163,7 +163,7 @@ SYSTEMS: Final = (
     System(
         "textbook",
         "textbook Ray Serve",
-        f"{_WINDOWS}, ensemble, thresholds; no rules, no explanation",
+        f"{_WINDOWS}, ensemble, thresholds; no rules, no explanation, no record",
         "each request walks ingress, features, models and ensemble alone; @serve.batch (64, 10 ms) in the models;"
         " default proxy and settings, but max_ongoing_requests 256, without which no batch grows past 5, and"
         " workers at normal priority",

@@ -41,7 +41,8 @@ class Features:
 
     async def __call__(self, transaction: Transaction) -> Matrix:
         """Return the feature vector (d,), and count the transaction."""
-        vector: Matrix = feature_matrix(await self._store.observe(TransactionBatch.of([transaction])))[0]
+        batch = TransactionBatch.of([transaction])
+        vector: Matrix = feature_matrix(await self._store.observe(batch, claimed=False))[0]
         return vector
 
 

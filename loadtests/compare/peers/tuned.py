@@ -83,7 +83,7 @@ class Scorer:
 
     async def _score(self, transactions: list[Transaction]) -> list[bytes]:
         batch = TransactionBatch.of(transactions)
-        scores = self._bundle.score(feature_matrix(await self._store.observe(batch)))
+        scores = self._bundle.score(feature_matrix(await self._store.observe(batch, claimed=False)))
         thresholds = self._bundle.manifest.thresholds
         columns = (batch.transaction_id, scores.ensemble.tolist(), scores.lr.tolist(), scores.xgb.tolist())
         answers = []

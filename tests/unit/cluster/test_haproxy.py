@@ -13,7 +13,6 @@ import pytest
 
 from cluster.haproxy import (
     REQUEST_S,
-    STRIPPED,
     WANTED_CONNECTIONS,
     haproxy_environment,
     max_connections,
@@ -179,13 +178,31 @@ def test_its_own_pages_are_bound_to_loopback_and_its_socket_is_closed(
     assert "stats socket /run/admin.sock mode 600 level admin expose-fd listeners" in lines
 
 
-def test_the_frontend_takes_the_headers_away_that_decide_on_serves_limits(stand_in: Path, tmp_path: Path) -> None:
-    config = tmp_path / "haproxy.cfg"
-    config.write_text(TEMPLATE.format(metrics=9101, stats=8404))
-    run(stand_in, "-f", str(config))
+REPLICA = "    server replica 127.0.0.1:1 check observe layer4 error-limit 3 on-error mark-down\n"
+SERVES_PROXY = "    server SERVE_PROXY_ACTOR-head 127.0.0.1:1 check backup\n"
+
+
+def test_nothing_is_passed_on_to_serves_own_proxy(script: Path, config: Path) -> None:
+    with_servers(config, REPLICA + SERVES_PROXY)
+    assert check(script, config).returncode == 0
+    assert config.read_text().endswith(f"backend back\n{REPLICA}")
+
+
+def test_where_no_replica_is_left_to_ask_clients_are_told_to_come_again(script: Path, config: Path) -> None:
+    with_servers(config, SERVES_PROXY)
+    with subprocess.Popen([script, "-db", "-f", config]) as server:
+        try:
+            answer = ask(config.parent / "front.sock", server)
+        finally:
+            server.terminate()
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["error"]["code"] == "unavailable"
+
+
+def with_servers(config: Path, servers: str) -> None:
+    """Let the backend pass requests on, as Serve's does, rather than answer them itself."""
     text = config.read_text()
-    frontend = text[text.index("frontend http_frontend") : text.index("listen stats")]
-    assert all(f"http-request del-header {name}" in frontend for name in STRIPPED)
+    config.write_text(text[: text.index("    http-request return")] + servers)
 
 
 def test_without_a_configuration_it_is_haproxy(stand_in: Path) -> None:

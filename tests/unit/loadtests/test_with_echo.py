@@ -30,6 +30,12 @@ def test_apart_from_the_echo_the_config_is_the_one_that_is_deployed() -> None:
     assert both | {"applications": both["applications"][:1]} == TOLLGATE == before
 
 
+def test_the_fused_ingress_can_be_patient_too() -> None:
+    fused = config(FOLDER.parent / "serve_config.fused.yaml")
+    [ingress] = with_echo(fused, ECHO, None, 2000)["applications"][0]["deployments"][:1]
+    assert (ingress["name"], ingress["user_config"]["deadline_ms"]) == ("Fused", 2000)
+
+
 def test_both_ingresses_are_held_at_the_same_number_of_replicas() -> None:
     both = with_echo(TOLLGATE, ECHO, 2)
     deployments = {d["name"]: d for application in both["applications"] for d in application["deployments"]}
@@ -52,3 +58,11 @@ def test_the_echo_is_limited_like_the_ingress() -> None:
     assert echo["ray_actor_options"]["num_cpus"] == ingress["ray_actor_options"]["num_cpus"]
     for name in ("http_options", "logging_config"):
         assert ECHO[name] == TOLLGATE[name]
+
+
+def test_a_patient_deadline_is_that_of_the_ingress_alone() -> None:
+    both = with_echo(TOLLGATE, ECHO, 1, 2000)
+    deployments = {d["name"]: d for application in both["applications"] for d in application["deployments"]}
+    usual = {d["name"]: d for d in TOLLGATE["applications"][0]["deployments"]}
+    assert deployments["Ingress"]["user_config"] == usual["Ingress"]["user_config"] | {"deadline_ms": 2000}
+    assert all(deployments[name] == usual[name] for name in usual if name != "Ingress")

@@ -20,6 +20,13 @@ def test_a_fault_may_make_clients_repeat_and_a_change_may_not() -> None:
     assert broken(GOOD, may_interrupt=False) == ["lr: 1 requests got 503."]
 
 
+def test_what_clients_saw_is_named_by_kind() -> None:
+    wrong = broken(replace(GOOD, wrong={"500": 2, "404": 1}), may_interrupt=True)
+    assert wrong == ["lr: 3 answers were neither a decision nor a 503 with Retry-After (404: 1, 500: 2)."]
+    cut = broken(replace(GOOD, busy=0, unanswered={"ReadTimeout": 1}), may_interrupt=False)
+    assert cut == ["lr: 1 requests got no answer (ReadTimeout: 1)."]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
