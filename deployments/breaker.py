@@ -2,14 +2,18 @@
 
 A batch that waits in vain for a dead part spends time that the other parts need. After some failures in a row the
 circuit opens and calls fail at once; after a pause one call at a time tries again, and a good answer closes it.
+What is logged are these changes and the failures that lead to them, not each call that an open circuit fails.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from deployments.settings import BreakerSettings
 from features.errors import DependencyDown
+
+logger = logging.getLogger("ray.serve")
 
 
 class CircuitObserver(Protocol):
@@ -64,21 +68,25 @@ class Breaker:
         try:
             async with asyncio.timeout(timeout_s):
                 answer = await make()
-        except Exception:
-            self._fail()
+        except Exception as error:
+            self._fail(error)
             raise
         if self._failures:
             self._recover()
         return answer
 
-    def _fail(self) -> None:
+    def _fail(self, error: Exception) -> None:
         self._failures += 1
         self._observer.failed(self.name)
         self._try_at = asyncio.get_running_loop().time() + self.settings.pause_ms / 1000
+        if self._failures <= self.settings.failures:
+            logger.error("%s did not answer, %d times in a row: %r", self.name, self._failures, error)
         if self._failures == self.settings.failures:
+            logger.error("%s is left alone, and tried again every %g ms", self.name, self.settings.pause_ms)
             self._observer.circuit(self.name, True)
 
     def _recover(self) -> None:
         if self.is_open:
+            logger.error("%s answers again", self.name)
             self._observer.circuit(self.name, False)
         self._failures = 0

@@ -1,6 +1,5 @@
 """The feature deployment: the past of each transaction from the online store, as a feature matrix."""
 
-import logging
 import os
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,8 +19,6 @@ from features.online import AsyncOnlineStore
 from features.store_address import store_url
 from features.transaction import TransactionBatch
 from features.without_history import without_history
-
-logger = logging.getLogger("ray.serve")
 
 STORE_SHARE: Final = 0.8
 """Share of the time that the caller waits which the store may take."""
@@ -76,8 +73,7 @@ class Features:
         try:
             columns = await self._breaker.call(timeout_s, lambda: self._store.observe(batch))
             return FeatureReply(feature_matrix(columns), True)
-        except (OnlineStoreUnavailable, DependencyDown, TimeoutError) as error:
-            logger.warning("deciding %d transactions without history: %r", len(batch), error)
+        except (OnlineStoreUnavailable, DependencyDown, TimeoutError):  # Logged, and counted, by the circuit.
             return FeatureReply(feature_matrix(without_history(batch)), False)
 
     async def take_labels(self, labels: LabelBatch) -> list[LabelOutcome]:

@@ -197,7 +197,6 @@ class Router:
             if not reply.has_history:
                 degraded.append("feature_store")
             return reply.matrix, reply.has_history
-        _log_failure("features", reply)
         degraded.append("features")
         return feature_matrix(without_history(batch)), False
 
@@ -224,7 +223,6 @@ class Router:
         answers: list[ModelScores | None] = []
         for name, reply in zip(self._score, replies, strict=True):
             if not isinstance(reply, ModelScores):
-                _log_failure(name, reply)
                 degraded.append(name)
             answers.append(reply if isinstance(reply, ModelScores) else None)
         return answers
@@ -272,7 +270,3 @@ def _explain(
     limit = policy.settings.max_reasons
     for row in flagged.tolist():
         decisions.reasons[row] = explain(decisions.rules.get(row, []), by_id, total[row], matrix[row], limit)
-
-
-def _log_failure(name: str, error: object) -> None:
-    logger.error("%s did not answer: %r", name, error)

@@ -90,8 +90,7 @@ class Ledger:
         try:
             bound_s = min(timeout_s, self._settings.timeout_ms / 1000)
             found = await self._breaker.call(bound_s, lambda: self._in_order(entry, data, own_claims))
-        except (OnlineStoreUnavailable, DependencyDown, TimeoutError) as error:
-            logger.warning("%d decisions wait in the spool: %r", len(entry.batch), error)
+        except (OnlineStoreUnavailable, DependencyDown, TimeoutError):  # Logged, and counted, by the circuit.
             await self._spooled(entry, data, own_claims)
             return False
         keep(entry.decisions, own_claims, found)

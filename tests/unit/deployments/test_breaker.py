@@ -1,6 +1,7 @@
 """The circuit breaker: when a dependency is left alone, and when it is tried again."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -93,3 +94,23 @@ async def test_no_answer_in_time_is_a_failure() -> None:
     with pytest.raises(TimeoutError):
         await breaker.call(0.001, asyncio.Event().wait)
     assert breaker.is_open
+
+
+async def test_a_dependency_that_stays_down_is_logged_when_it_fails_and_when_it_answers_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    dependency = Dependency()
+    breaker = Breaker("store", Circuits(), BreakerSettings(failures=2, pause_ms=1))
+    while dependency.calls < 5:
+        with pytest.raises((OSError, DependencyDown)):
+            await breaker.call(LONG_S, dependency.call)
+    dependency.fails = False
+    while breaker.is_open:
+        with suppress(DependencyDown):
+            await breaker.call(LONG_S, dependency.call)
+    assert [record.getMessage() for record in caplog.records] == [
+        "store did not answer, 1 times in a row: OSError('no answer')",
+        "store did not answer, 2 times in a row: OSError('no answer')",
+        "store is left alone, and tried again every 1 ms",
+        "store answers again",
+    ]
