@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deployments.access.callers import Callers, caller_of
+from deployments.access.documented import document_keys
 from deployments.access.gate import Gate
 from deployments.access.keys import Scope as KeyScope
 from deployments.access.metering import MeteredDecider, pay_rows
@@ -159,7 +160,8 @@ class Ingress:
 
     def _fastapi(self) -> FastAPI:
         register_url_convertor("text", _AnyText())
-        api = FastAPI(
+        api = _Api(
+            self._callers.need_keys,
             title="Tollgate",
             version=version("tollgate"),
             description="Decides, for every payment and before the money moves: APPROVE, REVIEW or BLOCK.",
@@ -259,6 +261,22 @@ class Ingress:
             return JSONResponse(await self._router.model.remote())
 
         return api
+
+
+class _Api(FastAPI):
+    """The application, whose document says what keys its operations ask for."""
+
+    def __init__(self, keys_are_needed: bool, **options: Any) -> None:
+        super().__init__(**options)
+        self._keys_are_needed = keys_are_needed
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the document; it is made once."""
+        is_made = self.openapi_schema is not None
+        document = super().openapi()
+        if not is_made:
+            document_keys(document, self._keys_are_needed)
+        return document
 
 
 class _AnyText(StringConvertor):

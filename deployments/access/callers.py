@@ -101,6 +101,11 @@ class Callers:
         return cls(LiveKeys(Path(file)) if file else None)
 
     @property
+    def need_keys(self) -> bool:
+        """Whether keys are in force."""
+        return self._keys is not None
+
+    @property
     def problem(self) -> str:
         """What an operator should see to; empty when all is well."""
         return "" if self._keys is None else self._keys.problem
