@@ -32,7 +32,7 @@ from deployments.label_document import LABEL_ANSWERS, LABEL_WORDS, LabelResult, 
 from deployments.labels import LabelIntake
 from deployments.live_settings import LiveSettings
 from deployments.media_types import ARROW, NDJSON
-from deployments.metrics import BatchMetrics, LabelMetrics
+from deployments.metrics import AccessMetrics, BatchMetrics, LabelMetrics
 from deployments.ndjson import NdjsonBulk
 from deployments.responses import (
     EXAMPLE_DECISION,
@@ -69,6 +69,12 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     **_ACCESS_ERRORS,
     **_SERVER_ERRORS,
 }
+_FIND = "find_decision"
+_ITS_DECISION: dict[str, Any] = {
+    "operationId": _FIND,
+    "parameters": {"transaction_id": "$response.body#/transaction_id"},
+    "description": "The decision as it is on record.",
+}
 _INCLUDE: dict[str, Any] = {
     "name": "include",
     "in": "query",
@@ -90,6 +96,7 @@ class Ingress:
         self._decide_batch = hot_call(self._router, "decide")
         self._settings = LiveSettings(IngressSettings)
         self._metrics = BatchMetrics()
+        self._refused = AccessMetrics().refused
         self._scoring = Scoring(self._decide, IngressSettings(), self._metrics)
         metered = MeteredDecider(self._scoring)
         self._json_bulk = JsonBulk(metered, lambda: self._scoring.settings)
@@ -125,7 +132,7 @@ class Ingress:
             self._scoring.predict,
             lambda: self._scoring.settings.max_body_bytes,
         )
-        return Gate(hot, self._callers, lambda: self._scoring.settings, outer=True)
+        return Gate(hot, self._callers, lambda: self._scoring.settings, self._refused, outer=True)
 
     async def _decide(self, batch: TransactionBatch, include_features: bool, time: TimeLeft) -> Decisions:
         decisions: Decisions = await self._decide_batch.remote(batch, include_features, time)
@@ -167,7 +174,9 @@ class Ingress:
             description="Decides, for every payment and before the money moves: APPROVE, REVIEW or BLOCK.",
             redirect_slashes=False,
         )
-        api.add_middleware(Gate, callers=self._callers, settings=lambda: self._scoring.settings)
+        api.add_middleware(
+            Gate, callers=self._callers, settings=lambda: self._scoring.settings, refused=self._refused
+        )
         api.add_exception_handler(HTTPException, _http_error)
         api.add_exception_handler(RequestValidationError, _invalid_request)
         for kind in (Exception, TollgateError, RayError, RayServeException, TimeoutError):
@@ -177,7 +186,11 @@ class Ingress:
             "/predict",
             summary="Decide one transaction",
             responses={
-                200: {"model": Prediction, "content": {"application/json": {"example": EXAMPLE_RESPONSE}}},
+                200: {
+                    "model": Prediction,
+                    "content": {"application/json": {"example": EXAMPLE_RESPONSE}},
+                    "links": {"decision": _ITS_DECISION},
+                },
                 **_ERRORS,
             },
             openapi_extra={"requestBody": _body(_schema(), EXAMPLE_REQUEST), "parameters": [_INCLUDE]},
@@ -218,6 +231,7 @@ class Ingress:
 
         @api.get(
             "/decisions/{transaction_id:text}",
+            operation_id=_FIND,
             summary="The decision on a transaction, with all that it came from",
             description="Looks through the last 31 days; `day`, of the decision in UTC, looks at that day alone.",
             responses={

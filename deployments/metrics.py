@@ -1,7 +1,11 @@
-"""Metrics of micro-batcher, labels and links, in Ray's registry: on the dashboard, and for Prometheus."""
+"""Metrics of the decision path, in Ray's registry: on the dashboard, and for Prometheus."""
 
+from collections import Counter as Tally
+
+import numpy as np
 from ray.util.metrics import Counter, Gauge, Histogram
 
+from deployments.decision import Decision, Decisions
 from deployments.links.linked_call import CallReport
 
 SIZES: list[float] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
@@ -85,24 +89,54 @@ class CircuitMetrics:
 
 
 class DecisionMetrics:
-    """Counts what became of decided transactions, once a batch."""
+    """Counts what was decided of transactions, once a batch."""
 
     def __init__(self) -> None:
-        self._decided = Counter("tollgate_decisions", "Decided transactions, retries and conflicts not counted.")
+        self._decided = Counter(
+            "tollgate_decisions", "Decided transactions; retries and conflicts are not counted.", ("decision",)
+        )
+        self._rules = Counter("tollgate_fired_rules", "Decided transactions in which a rule fired.", ("rule",))
         self._retries = Counter("tollgate_retries", "Transactions that got the decision that stands.")
         self._conflicts = Counter("tollgate_conflicts", "Transactions whose id stands for another body.")
         self._degraded = Counter(
             "tollgate_degraded_decisions", "Transactions that were decided without a part.", ("part",)
         )
 
-    def decided(self, size: int, retries: int, conflicts: int, degraded: tuple[str, ...]) -> None:
-        """So many transactions were decided, of which so many had been before, or are conflicts."""
-        new = size - retries - conflicts
-        for counter, count in ((self._decided, new), (self._retries, retries), (self._conflicts, conflicts)):
+    def decided(self, decisions: Decisions) -> None:
+        """A batch was decided; rows that had been before, and conflicts, are no new decisions."""
+        retries, conflicts = len(decisions.earlier), len(decisions.conflicts)
+        old = decisions.earlier.keys() | decisions.conflicts.keys()
+        counts = np.bincount(decisions.decision, minlength=len(Decision))
+        for row in old:
+            counts[decisions.decision[row]] -= 1
+        for decision, count in zip(Decision, counts.tolist(), strict=True):
             if count:  # Ray's counters refuse a zero.
-                counter.inc(count)
-        for part in degraded:
-            self._degraded.inc(size, {"part": part})
+                self._decided.inc(count, {"decision": decision.name})
+        if retries:
+            self._retries.inc(retries)
+        if conflicts:
+            self._conflicts.inc(conflicts)
+        fired = Tally(rule for row, rules in decisions.rules.items() if row not in old for rule in rules)
+        for rule, count in fired.items():
+            self._rules.inc(count, {"rule": rule})
+        for part in decisions.degraded:
+            self._degraded.inc(len(decisions.decision), {"part": part})
+
+
+class AccessMetrics:
+    """Counts requests that were not let in."""
+
+    def __init__(self) -> None:
+        self._refused = Counter(
+            "tollgate_refused_requests",
+            "Requests that the gate answered itself, by status: key (401), scope (403), rate (429), size (413,"
+            " 414, 431), route (404, 405).",
+            ("status",),
+        )
+
+    def refused(self, status: int) -> None:
+        """A request got this status and went no further."""
+        self._refused.inc(1, {"status": str(status)})
 
 
 class LogMetrics:

@@ -178,9 +178,7 @@ class Router:
         decisions = entry.decisions
         if not await self._ledger.record(entry, max(RECORD_SHARE * deadline.left_s, RECORD_S)):
             decisions.degraded = (*decisions.degraded, "decision_log")
-        self._metrics.decided(
-            len(entry.batch), len(decisions.earlier), len(decisions.conflicts), decisions.degraded
-        )
+        self._metrics.decided(decisions)
 
     def _policy(self) -> ActivePolicy:
         assert self._active is not None  # Serve configures a replica before it gets requests.

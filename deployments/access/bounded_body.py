@@ -4,9 +4,10 @@ Serve reads the whole body of a request ahead, without a bound of its own, on ev
 for one. So the bound stands in front of Serve.
 """
 
+from collections.abc import Awaitable, Callable
+
 from starlette.types import Message, Receive, Send
 
-from deployments.access.refusals import body_too_large
 from deployments.hot_route import Answer
 
 
@@ -17,12 +18,14 @@ class BoundedBody:
 
     Args:
         limit: bytes of the body.
+        refuse: answers a client whose body passes it.
     """
 
-    def __init__(self, receive: Receive, send: Send, limit: int) -> None:
+    def __init__(self, receive: Receive, send: Send, limit: int, refuse: Callable[[], Awaitable[None]]) -> None:
         self._receive = receive
         self._send = send
         self._limit = limit
+        self._refuse = refuse
         self._size = 0
         self._began = False
         self._refused = False
@@ -37,7 +40,7 @@ class BoundedBody:
             return message
         self._refused = True
         if not self._began:
-            await send_answer(self._send, body_too_large(self._limit))
+            await self._refuse()
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:

@@ -6,6 +6,7 @@ outer one is not installed. A request that the outer gate let in passes the inne
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -48,16 +49,24 @@ class Gate:
         app: the application behind.
         callers: tells who sends a request.
         settings: the bounds in force.
+        refused: hears the status of each request that is not let in.
         outer: whether another gate stands behind. Then a path that is no route here is left to it, as Serve may
             have pages or a prefix of its own.
     """
 
     def __init__(
-        self, app: ASGIApp, callers: Callers, settings: Callable[[], IngressSettings], *, outer: bool = False
+        self,
+        app: ASGIApp,
+        callers: Callers,
+        settings: Callable[[], IngressSettings],
+        refused: Callable[[int], None],
+        *,
+        outer: bool = False,
     ) -> None:
         self._app = app
         self._callers = callers
         self._settings = settings
+        self._refused = refused
         self._outer = outer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,28 +88,28 @@ class Gate:
         try:
             head = read_head(scope)
         except HeadTooLarge:
-            await send_answer(send_secured, TOO_MANY_HEADERS)
+            await self._refuse(send_secured, TOO_MANY_HEADERS, Head([]))
             return
         leave = self._outer and route is None
         found = STRANGER if leave else self._judge(scope, path, route, head)
         if isinstance(found, Answer):
-            await _refuse(send_secured, found, head)
+            await self._refuse(send_secured, found, head)
             return
         if not leave:
             let_in(scope, found)
         limit = self._limit(path, route, head)
         if limit is not None and head.length > limit:
-            await _refuse(send_secured, body_too_large(limit), head)
+            await self._refuse(send_secured, body_too_large(limit), head)
             return
-        await self._pass(scope, receive, send if leave else send_secured, limit, found, route)
-
-    async def _pass(
-        self, scope: Scope, receive: Receive, send: Send, limit: int | None, caller: Caller, route: Route | None
-    ) -> None:
-        """Hand a request on."""
+        sender = send if leave else send_secured
         if limit is not None:
-            body = BoundedBody(receive, send, limit)
-            receive, send = body.receive, body.send
+            refuse = partial(self._refuse, sender, body_too_large(limit), head)
+            body = BoundedBody(receive, sender, limit, refuse)
+            receive, sender = body.receive, body.send
+        await self._pass(scope, receive, sender, found, route)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send, caller: Caller, route: Route | None) -> None:
+        """Hand a request on."""
         if caller.meter is None or route is None or not route.rows:
             await self._app(scope, receive, send)
             return
@@ -109,6 +118,13 @@ class Gate:
             await self._app(scope, receive, send)
         finally:
             METER.reset(token)
+
+    async def _refuse(self, send: Send, answer: Answer, head: Head) -> None:
+        self._refused(answer.status)
+        more = [(b"x-request-id", head.request_id)] if head.request_id else []
+        if (head.is_chunked or head.length > MAX_UNASKED_BYTES) and _CLOSE not in answer.extra:
+            more.append(_CLOSE)  # Nobody reads what may still come.
+        await send_answer(send, answer, *more)
 
     def _judge(self, scope: Scope, path: str, route: Route | None, head: Head) -> Caller | Answer:
         """Return who sends a request, or the answer that refuses it."""
@@ -148,13 +164,6 @@ class Gate:
             await send({"type": "websocket.close", "code": 1008})
             return
         await self._app(scope, receive, send)
-
-
-async def _refuse(send: Send, answer: Answer, head: Head) -> None:
-    more = [(b"x-request-id", head.request_id)] if head.request_id else []
-    if (head.is_chunked or head.length > MAX_UNASKED_BYTES) and _CLOSE not in answer.extra:
-        more.append(_CLOSE)  # Nobody reads what may still come.
-    await send_answer(send, answer, *more)
 
 
 def _path(scope: Scope) -> str:

@@ -1,4 +1,4 @@
-"""What the micro-batcher's metrics record, by name; Ray's own classes check that they take it."""
+"""What the metrics record, by name; Ray's own classes check that they take it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,8 +7,11 @@ import pytest
 from ray.util.metrics import Counter, Gauge, Histogram
 
 from deployments import metrics
+from deployments.decision import Earlier
 from deployments.links.linked_call import CallReport
-from deployments.metrics import BatchMetrics, LinkMetrics
+from deployments.metrics import AccessMetrics, BatchMetrics, DecisionMetrics, LinkMetrics
+from features.transaction import Transaction, TransactionBatch
+from tests.unit.deployments.graph import decisions_of
 
 Recorded = list[tuple[str, float, dict[str, str]]]
 
@@ -66,6 +69,41 @@ def test_the_calls_of_a_deployment_are_counted_by_their_road(recorded: Recorded)
         ("tollgate_calls", 7, {"call": "Router.decide", "road": "link"}),
         ("tollgate_calls", 1, {"call": "Router.decide", "road": "serve"}),
     ]
+
+
+def test_decisions_are_counted_by_what_they_are_and_rules_by_name(recorded: Recorded) -> None:
+    decisions = decisions_of(batch_of([10_000, 60_000, 60_000, 95_000, 95_000, 95_000]), False)
+    decisions.degraded = ("lr",)
+    decisions.earlier[1] = Earlier("6", ())
+    decisions.conflicts[3] = ("amount",)
+    DecisionMetrics().decided(decisions)
+    assert recorded == [
+        ("tollgate_decisions", 1, {"decision": "APPROVE"}),
+        ("tollgate_decisions", 1, {"decision": "REVIEW"}),
+        ("tollgate_decisions", 2, {"decision": "BLOCK"}),
+        ("tollgate_retries", 1, {}),
+        ("tollgate_conflicts", 1, {}),
+        ("tollgate_fired_rules", 2, {"rule": "large"}),
+        ("tollgate_degraded_decisions", 6, {"part": "lr"}),
+    ]
+
+
+def test_a_batch_of_retries_alone_is_no_new_decision(recorded: Recorded) -> None:
+    decisions = decisions_of(batch_of([95_000]), False)
+    decisions.degraded = ()
+    decisions.earlier[0] = Earlier("6", ())
+    DecisionMetrics().decided(decisions)
+    assert recorded == [("tollgate_retries", 1, {})]
+
+
+def test_requests_that_are_not_let_in_are_counted_by_status(recorded: Recorded) -> None:
+    AccessMetrics().refused(429)
+    assert recorded == [("tollgate_refused_requests", 1, {"status": "429"})]
+
+
+def batch_of(amounts: list[int]) -> TransactionBatch:
+    bodies = [{"timestamp": 1_770_000_000, "customer_id": "ann", "amount": minor / 100} for minor in amounts]
+    return TransactionBatch.of([Transaction.model_validate(body) for body in bodies])
 
 
 @pytest.mark.parametrize("why", ["refused", "expired", "abandoned"])
