@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
@@ -13,6 +14,7 @@ from deployments.decision import Decisions, Earlier
 from deployments.errors import HANDLED, UNEXPECTED, ErrorBody, describe
 from deployments.hot_route import Answer
 from deployments.responses import error_json
+from deployments.settings import IngressSettings
 from features.admission import Admitted
 from features.errors import InvalidTransaction, RateLimited, TransactionConflict
 from features.transaction import TransactionBatch
@@ -36,6 +38,21 @@ class Decider(Protocol):
         self, chunk: TransactionBatch, include_features: bool
     ) -> tuple[TransactionBatch, Decisions, Share]:
         """Return the batch that the chunk travelled in, its decisions, and which rows of it are the chunk's."""
+
+
+@dataclass(frozen=True, slots=True)
+class BulkRoad:
+    """What every bulk road stands on.
+
+    Attributes:
+        decider: the graph.
+        settings: gives the bounds in force.
+        clock: seconds since the epoch, for the check of event times.
+    """
+
+    decider: Decider
+    settings: Callable[[], IngressSettings]
+    clock: Callable[[], float] = time.time
 
 
 @dataclass(frozen=True, slots=True, eq=False)

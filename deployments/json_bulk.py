@@ -1,15 +1,13 @@
 """POST /predict/batch with a JSON array: one parse, columns all the way, one text a row on the way out."""
 
 import logging
-import time
-from collections.abc import Callable
 from typing import Any, Final
 
 from pydantic import TypeAdapter
 from pydantic_core import from_json
 
 from deployments.bulk import (
-    Decider,
+    BulkRoad,
     Outcome,
     admit_in_turns,
     check_count,
@@ -22,7 +20,6 @@ from deployments.errors import HANDLED, NO_ARRAY, UNEXPECTED
 from deployments.hot_route import Answer
 from deployments.responses import error_json
 from deployments.row_json import error_row, item_rows
-from deployments.settings import IngressSettings
 from features.admission import Admitted
 from features.json_rows import admit_json
 
@@ -31,21 +28,8 @@ logger = logging.getLogger("ray.serve")
 _ARRAY: Final[TypeAdapter[list[Any]]] = TypeAdapter(list[Any])
 
 
-class JsonBulk:
-    """Answers a JSON array, item by item in its order.
-
-    Args:
-        decider: the graph.
-        settings: the bounds in force.
-        clock: seconds since the epoch, for the check of event times.
-    """
-
-    def __init__(
-        self, decider: Decider, settings: Callable[[], IngressSettings], clock: Callable[[], float] = time.time
-    ) -> None:
-        self._decider = decider
-        self._settings = settings
-        self._clock = clock
+class JsonBulk(BulkRoad):
+    """Answers a JSON array, item by item in its order."""
 
     async def answer(self, body: bytes, query: bytes) -> Answer:
         """Return the answer to a request. Never raises.
@@ -56,12 +40,12 @@ class JsonBulk:
         try:
             include_features = wants_features(query)
             values = _items(body)
-            check_count(len(values), self._settings().max_items, NO_ARRAY)
-            now_ms = int(self._clock() * 1000)
+            check_count(len(values), self.settings().max_items, NO_ARRAY)
+            now_ms = int(self.clock() * 1000)
             admitted = await admit_in_turns(
                 len(values), lambda start, stop: admit_json(values[start:stop], now_ms)
             )
-            outcome = await decide_all(self._decider, admitted.batch, include_features)
+            outcome = await decide_all(self.decider, admitted.batch, include_features)
         except HANDLED as error:
             return refusal(error)
         except Exception:

@@ -6,21 +6,19 @@ and their answers have gone or fill no more than the outbox.
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from pydantic_core import from_json
 from starlette.types import Message, Receive, Scope, Send
 
-from deployments.bulk import Chunk, Decider, Outcome, admit_in_turns, described, errors, refusal, wants_features
+from deployments.bulk import BulkRoad, Chunk, Outcome, admit_in_turns, described, errors, refusal, wants_features
 from deployments.errors import RETRY_AFTER_S, ErrorBody, FieldError
 from deployments.hot_route import Answer
 from deployments.lines import LineSplitter
 from deployments.media_types import NDJSON
 from deployments.outbox import Outbox, ReaderStalled
 from deployments.row_json import error_row, item_rows
-from deployments.settings import IngressSettings
 from features.admission import Admitted
 from features.errors import DeadlineExceeded, Overloaded
 from features.json_rows import admit_json
@@ -30,21 +28,8 @@ logger = logging.getLogger("ray.serve")
 _HEADERS: Final = [(b"content-type", NDJSON.encode())]
 
 
-class NdjsonBulk:
-    """Answers a stream of lines.
-
-    Args:
-        decider: the graph.
-        settings: the bounds in force.
-        clock: seconds since the epoch, for the check of event times.
-    """
-
-    def __init__(
-        self, decider: Decider, settings: Callable[[], IngressSettings], clock: Callable[[], float] = time.time
-    ) -> None:
-        self._decider = decider
-        self._settings = settings
-        self._clock = clock
+class NdjsonBulk(BulkRoad):
+    """Answers a stream of lines."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as an ASGI application.
@@ -62,7 +47,7 @@ class NdjsonBulk:
         await self._send_all(first, answers, send)
 
     async def _send_all(self, first: bytes, answers: AsyncIterator[bytes], send: Send) -> None:
-        settings = self._settings()
+        settings = self.settings()
         outbox = Outbox(
             settings.max_unread_bytes,
             settings.max_spooled_bytes,
@@ -92,17 +77,17 @@ class NdjsonBulk:
         async for lines in self._line_groups(receive):
             at = 0
             while at < len(lines):
-                group = lines[at : at + self._decider.max_chunk]
+                group = lines[at : at + self.decider.max_chunk]
                 yield await self._answer(group, first, include_features)
                 first += len(group)
                 at += len(group)
 
     async def _line_groups(self, receive: Receive) -> AsyncIterator[list[bytes]]:
         """Yield the lines that each piece of the body ends; ends with the body, or when the client goes away."""
-        splitter = LineSplitter(self._settings().max_line_bytes)
+        splitter = LineSplitter(self.settings().max_line_bytes)
         more = True
         while more:
-            message: Message = await asyncio.wait_for(receive(), self._settings().max_stall_ms / 1000)
+            message: Message = await asyncio.wait_for(receive(), self.settings().max_stall_ms / 1000)
             if message["type"] == "http.disconnect":
                 return
             more = message.get("more_body", False)
@@ -115,8 +100,8 @@ class NdjsonBulk:
         Raises:
             Exception: the very first lines of the stream were not decided.
         """
-        now_ms = int(self._clock() * 1000)
-        values, broken = _values(lines, self._settings().max_line_bytes)
+        now_ms = int(self.clock() * 1000)
+        values, broken = _values(lines, self.settings().max_line_bytes)
         admitted = await admit_in_turns(len(values), lambda start, stop: admit_json(values[start:stop], now_ms))
         outcome = await self._decide(admitted, first == 0, include_features)
         rows = [""] * len(lines)
@@ -137,10 +122,10 @@ class NdjsonBulk:
         if not len(admitted.batch):
             return Outcome([], 0, None)
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._settings().max_retry_ms / 1000
+        until = loop.time() + self.settings().max_retry_ms / 1000
         while True:
             try:
-                _, decisions, share = await self._decider.decide(admitted.batch, include_features)
+                _, decisions, share = await self.decider.decide(admitted.batch, include_features)
             except (Overloaded, DeadlineExceeded) as error:
                 if is_first:
                     raise
