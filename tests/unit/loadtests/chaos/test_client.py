@@ -13,7 +13,7 @@ STEADY = Habits(rate=2000, twice=0, again=0)
 
 
 def client_of(service: Callable[[httpx.Request], httpx.Response], habits: Habits = STEADY) -> Client:
-    return Client("http://service", payments("t", 1), habits, 1, httpx.MockTransport(service), pause_s=0.0)
+    return Client(["http://service"], payments("t", 1), habits, 1, httpx.MockTransport(service), pause_s=0.0)
 
 
 async def test_a_busy_service_and_a_broken_connection_are_tried_again_with_the_same_bytes() -> None:
