@@ -16,7 +16,9 @@ from loadtests.chaos.hosts.network import plug
 AWAY_S: Final = 15.0
 """How long a host that was killed stays away."""
 CUT_S: Final = 20.0
-"""How long a link stays cut."""
+"""How long a link stays cut: less than the head needs to give a node up, so that the node is its own again."""
+LONG_CUT_S: Final = 90.0
+"""The same, but more than that (five health checks of up to 13 s): the node ends when it hears of it."""
 
 HostFault = Callable[[Hosts], None]
 
@@ -29,12 +31,12 @@ def lose_worker(hosts: Hosts) -> None:
     hosts.make_whole()
 
 
-def cut_link(hosts: Hosts) -> None:
+def cut_link(seconds: float, hosts: Hosts) -> None:
     """Pull the cable of a worker node, and plug it in again."""
     victim = hosts.workers[-1]
     plug(victim.place, False)
     try:
-        time.sleep(CUT_S)  # The fault itself.
+        time.sleep(seconds)  # The fault itself.
     finally:
         plug(victim.place, True)
     hosts.make_whole()
@@ -47,12 +49,18 @@ def lose_head(hosts: Hosts) -> None:
     hosts.make_whole()
 
 
-FAULTS: Final[Mapping[str, HostFault]] = {"worker": lose_worker, "link": cut_link, "head": lose_head}
+FAULTS: Final[Mapping[str, HostFault]] = {
+    "worker": lose_worker,
+    "link": partial(cut_link, CUT_S),
+    "link_long": partial(cut_link, LONG_CUT_S),
+    "head": lose_head,
+}
 """Every fault by name."""
 
 WORDS: Final[Mapping[str, str]] = {
     "worker": f"kill -9 of everything on a worker node, which joins again after {AWAY_S:g} s",
     "link": f"the link of a worker node cut for {CUT_S:g} s",
+    "link_long": f"the link of a worker node cut for {LONG_CUT_S:g} s: the head gives it up, and it joins again",
     "head": f"kill -9 of everything on the head node, started again after {AWAY_S:g} s",
 }
 """What each fault is, in words for the table."""
