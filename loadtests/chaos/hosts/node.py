@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from cluster import worker
+from cluster.head import keep_logs
 from cluster.processes import RAY, owned_by
-from cluster.record import remembered
+from cluster.record import forget, remembered
 from cluster.settings import PROJECT, ClusterSettings
 from features.errors import ClusterError
 from loadtests.chaos import stack_processes
@@ -98,6 +99,14 @@ class Node:
         """Kill every process of the host with SIGKILL, also those that the others start meanwhile."""
         while left := owned_by(self.home):
             stack_processes.kill([one.process for one in left])
+
+    def remove(self) -> None:
+        """Kill the host and remove what it leaves outside of its state folder; its logs go there."""
+        self.kill()
+        settings = remembered(self.home)
+        if settings is not None:
+            keep_logs(settings)
+            forget(settings)
 
     @property
     def stands(self) -> bool:

@@ -4,7 +4,9 @@ import pytest
 
 from cluster.serve_config import read_config
 from cluster.settings import PROJECT
+from features.errors import ClusterError
 from loadtests.chaos.hosts import faults
+from loadtests.chaos.hosts import hosts as hosts_module
 from loadtests.chaos.hosts.faults import FAULTS, WORDS, on
 from loadtests.chaos.hosts.hosts import Hosts, for_hosts
 from loadtests.chaos.hosts.network import Place
@@ -13,13 +15,16 @@ from loadtests.chaos.serve_changes import deployments
 
 
 class Waiting:
-    """Stands for the clock: what was waited for."""
+    """Stands for the clock: what was waited for, and what time it is by that."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
 
     def sleep(self, seconds: float) -> None:
         self.seconds.append(seconds)
+
+    def monotonic(self) -> float:
+        return sum(self.seconds)
 
 
 def hosts(tmp_path: Path) -> Hosts:
@@ -77,3 +82,37 @@ def test_a_link_is_mended_whatever_happens(tmp_path: Path, monkeypatch: pytest.M
 def test_every_fault_has_words_and_can_be_a_trials(tmp_path: Path) -> None:
     assert FAULTS.keys() == WORDS.keys()
     assert all(callable(on(hosts(tmp_path), name)) for name in FAULTS)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Waiting:
+    clock = Waiting()
+    monkeypatch.setattr(hosts_module, "time", clock)
+    return clock
+
+
+def test_a_node_that_ends_after_its_link_is_back_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Waiting
+) -> None:
+    gone_at_s, started = 3.0, list[float]()
+
+    def stands(node: Node) -> bool:
+        return node.name != "node3" or clock.monotonic() < gone_at_s or bool(started)
+
+    monkeypatch.setattr(Node, "stands", property(stands))
+    monkeypatch.setattr(Node, "start", lambda _: started.append(clock.monotonic()))
+    monkeypatch.setattr(Hosts, "whole", lambda cluster: all(node.stands for node in cluster.nodes))
+    hosts(tmp_path).make_whole()
+    assert started == [gone_at_s]
+    assert clock.monotonic() >= gone_at_s + hosts_module.STEADY_S
+
+
+def test_a_cluster_that_stays_broken_is_told_with_the_state_of_its_nodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Waiting
+) -> None:
+    monkeypatch.setattr(Node, "stands", property(lambda node: node.name != "node2"))
+    monkeypatch.setattr(Node, "start", lambda _: None)
+    monkeypatch.setattr(Hosts, "whole", lambda _: False)
+    with pytest.raises(ClusterError, match="node1 stands, node2 is down, node3 stands"):
+        hosts(tmp_path).make_whole()
+    assert clock.monotonic() > hosts_module.WHOLE_S
