@@ -15,6 +15,7 @@ from rich.text import Text
 
 from cluster import (
     evaluation_commands,
+    host_commands,
     key_commands,
     log_commands,
     model_commands,
@@ -52,6 +53,10 @@ def up_command(
     transactions: Annotated[
         int | None, typer.Option(help="Simulated transactions for a first model, when there is none.")
     ] = None,
+    node_address: Annotated[
+        str | None,
+        typer.Option(help="Let other machines join, at this address of ours. [env: TOLLGATE_NODE_ADDRESS]"),
+    ] = None,
 ) -> None:
     """Start the stack on this machine, or repair it, and deploy the Serve config."""
     from cluster.steps import Steps
@@ -67,6 +72,7 @@ def up_command(
             port_base=port_base,
             ports=port or (),
             transactions=transactions,
+            node_address=node_address,
         )
         try:
             result = up(settings, os.environ, Steps(console))
@@ -107,6 +113,8 @@ def status_command(home: Home = None) -> None:
             raise typer.Exit(1)
 
 
+app.command("join")(host_commands.join_command)
+app.command("leave")(host_commands.leave_command)
 app.command("simulate")(offline_commands.simulate_command)
 app.command("ingest")(offline_commands.ingest_command)
 app.command("train")(offline_commands.train_command)

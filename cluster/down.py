@@ -66,7 +66,7 @@ def _stop_ray(settings: ClusterSettings, steps: Steps) -> list[Owned]:
     if not owned_by(settings.home, RAY):
         return []
     with steps.step("Ray, Serve and HAProxy") as tell:
-        killed = head.stop_head(settings)
+        killed = head.stop_ray(settings)
         tell(f"killed {', '.join(map(str, killed))}" if killed else "")
     return killed
 

@@ -3,12 +3,22 @@
 from collections.abc import Mapping
 
 from cluster.haproxy import haproxy_environment
+from cluster.hosts import GCS_PASSWORD_FILE, RECONNECT_S
 from cluster.processes import COMPONENT, MARK, RAY
 from cluster.settings import INGRESS_PORTS, PROJECT, ClusterSettings
 
 # Variables of the calling shell that would make Ray join another cluster than the one being started, or show a
 # token that is not its own.
-FOREIGN = ("RAY_ADDRESS", "RAY_JOB_CONFIG_JSON_ENV_VAR", "RAY_RUNTIME_ENV_HOOK", "RAY_AUTH_TOKEN")
+FOREIGN = (
+    "RAY_ADDRESS",
+    "RAY_JOB_CONFIG_JSON_ENV_VAR",
+    "RAY_RUNTIME_ENV_HOOK",
+    "RAY_AUTH_TOKEN",
+    "RAY_REDIS_ADDRESS",
+    "RAY_REDIS_PASSWORD",
+    "RAY_external_storage_namespace",
+    GCS_PASSWORD_FILE,
+)
 
 
 def component_environment(settings: ClusterSettings, component: str, base: Mapping[str, str]) -> dict[str, str]:
@@ -27,9 +37,9 @@ def component_environment(settings: ClusterSettings, component: str, base: Mappi
         # Explicit, because what a plain ``ray.init`` of the user left behind would decide otherwise.
         "RAY_AUTH_MODE": settings.ray_auth,
         "RAY_AUTH_TOKEN_PATH": str(settings.ray_token_file),
-        # Its name notwithstanding: no other machine joins, so Ray takes the loopback address as this machine's.
+        # Its name notwithstanding: where no other machine joins, Ray takes the loopback address as this machine's.
         # Then GCS, raylet, agents and workers listen there alone, and otherwise on all interfaces.
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0" if settings.hosts.alone else "1",
         "RAY_USAGE_STATS_ENABLED": "0",
         # The processes are the parallelism; numeric libraries that start a thread a core only get in the way.
         "OMP_NUM_THREADS": "1",
@@ -48,11 +58,35 @@ def _access(settings: ClusterSettings) -> dict[str, str]:
 
 def head_environment(settings: ClusterSettings, base: Mapping[str, str]) -> dict[str, str]:
     """Returns the environment of the Ray head, from which Serve's controller and HAProxy take theirs."""
+    return node_environment(settings, base) | _gcs_store(settings)
+
+
+def _gcs_store(settings: ClusterSettings) -> dict[str, str]:
+    """Returns what tells the head where Ray's state is kept; its password stays in its file."""
+    hosts = settings.hosts
+    if hosts.gcs_address is None:
+        return {}
+    variables = {"RAY_REDIS_ADDRESS": hosts.gcs_address, "RAY_external_storage_namespace": hosts.gcs_namespace}
+    if hosts.gcs_password_file is not None:
+        variables[GCS_PASSWORD_FILE] = str(hosts.gcs_password_file)
+    return variables
+
+
+def _patience(settings: ClusterSettings) -> dict[str, str]:
+    """Returns what keeps a node alive while its head is away."""
+    if settings.hosts.alone and settings.hosts.gcs_url is None:
+        return {}
+    return {"RAY_gcs_rpc_server_reconnect_timeout_s": str(RECONNECT_S)}
+
+
+def node_environment(settings: ClusterSettings, base: Mapping[str, str]) -> dict[str, str]:
+    """Returns the environment of a Ray node, head or not, from which replicas and HAProxy there take theirs."""
     sockets = settings.runtime / "ha"
     ports = settings.ports
     return (
         component_environment(settings, RAY, base)
         | haproxy_environment(settings)
+        | _patience(settings)
         | {
             "RAY_SERVE_ENABLE_HA_PROXY": "1",
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",

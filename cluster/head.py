@@ -5,7 +5,7 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +39,22 @@ def start_head(settings: ClusterSettings, base: Mapping[str, str]) -> None:
     start_script(settings)
     log = settings.logs / "ray-start.log"
     for _ in range(ATTEMPTS):
-        if _run_ray_start(settings, base, log) and wait_until(lambda: is_up(settings), DASHBOARD_WAIT_S):
+        started = run_ray_start(settings, head_command(settings), head_environment(settings, base), log)
+        if started and wait_until(lambda: is_up(settings), DASHBOARD_WAIT_S):
             return
-        stop_head(settings)
+        stop_ray(settings)
     raise ClusterError(f"Ray's head did not start; see {log} and {settings.ray_logs}.")
 
 
-def _run_ray_start(settings: ClusterSettings, base: Mapping[str, str], log: Path) -> bool:
+def run_ray_start(
+    settings: ClusterSettings, command: Sequence[str], environment: Mapping[str, str], log: Path
+) -> bool:
+    """Runs ``ray start``, which returns once the node is there; returns whether it is."""
     with log.open("a") as output:
         try:
             finished = subprocess.run(
-                head_command(settings),
-                env=head_environment(settings, base),
+                command,
+                env=dict(environment),
                 cwd=settings.work,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -68,7 +72,7 @@ def head_command(settings: ClusterSettings) -> list[str]:
     """Returns the command line of the head; every port that has a fixed default is given."""
     ports = settings.ports
     return [
-        *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head"),
+        *(sys.executable, "-m", "cluster.ray_command", "start", "--head", *_node_address(settings)),
         *("--port", str(ports.ray_gcs), "--ray-client-server-port", str(ports.ray_client)),
         *("--dashboard-host", LOOPBACK, "--dashboard-port", str(ports.dashboard)),
         *("--dashboard-agent-listen-port", str(ports.dashboard_agent)),
@@ -78,12 +82,17 @@ def head_command(settings: ClusterSettings) -> list[str]:
     ]
 
 
-def stop_head(settings: ClusterSettings) -> list[Owned]:
+def _node_address(settings: ClusterSettings) -> list[str]:
+    address = settings.hosts.node_address
+    return [] if settings.hosts.alone or address is None else ["--node-ip-address", address]
+
+
+def stop_ray(settings: ClusterSettings) -> list[Owned]:
     """Stops what lives of our Ray, Serve and HAProxy, and returns what had to be killed.
 
-    The raylet goes first and takes its workers along; the GCS, to which everything else says goodbye, goes
-    last. All at once would take 15 s, as the GCS then waits for farewells that never come; and so long would
-    the others wait for a GCS that is gone already.
+    The raylet goes first and takes its workers along; the GCS, which only a head has and to which everything
+    else says goodbye, goes last. All at once would take 15 s, as the GCS then waits for farewells that never come;
+    and so long would the others wait for a GCS that is gone already.
     """
     alive = {one.name for one in owned_by(settings.home, RAY)}
     grace_s = settings.waits.process_stop_s if "gcs_server" in alive else WITHOUT_GCS_GRACE_S

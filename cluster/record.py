@@ -23,6 +23,7 @@ BAKED = (
     "api_keys_file",
     "allow_anonymous",
     "ray_auth",
+    "hosts",
 )
 
 

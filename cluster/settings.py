@@ -9,6 +9,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from cluster.hosts import Hosts, hosts_from
 from cluster.processes import WORK_FOLDER
 from features import store_address
 from features.errors import ClusterError
@@ -106,6 +107,8 @@ class ClusterSettings(BaseModel):
     waits: Waits = Waits()
     # Where clients are let in. Ray, its dashboard, Valkey and MLflow stay on loopback, whatever this is.
     host: str = LOOPBACK
+    # Ray leaves loopback where other machines are to join; its dashboard does not even then.
+    hosts: Hosts = Hosts()
     redis_url_external: str | None = None
     redis_password_file: Path | None = None
     redis_ca_file: Path | None = None
@@ -117,8 +120,9 @@ class ClusterSettings(BaseModel):
     first_model_transactions: int = Field(default=200_000, ge=1_000)
     # Serve's CPU numbers are reservations that only place replicas; they limit nothing. With the two real
     # CPUs of a laptop the graph would not be placed at all, so the head declares enough of them for every
-    # deployment to scale up. The replicas then share the real cores, as processes do.
-    logical_cpus: int = Field(default_factory=lambda: max(16, 4 * (cpu_count() or 1)), ge=1)
+    # deployment to scale up. The replicas then share the real cores, as processes do. None at all is for a head
+    # that is to serve nothing.
+    logical_cpus: int = Field(default_factory=lambda: max(16, 4 * (cpu_count() or 1)), ge=0)
     # The graph passes batches by gRPC; Ray's default of 30 % of the memory would be reserved for nothing.
     object_store_bytes: int = Field(default=200_000_000, ge=80_000_000)
     haproxy_threads: int = Field(default_factory=lambda: max(1, (cpu_count() or 1) // 2), ge=1)
@@ -175,7 +179,7 @@ class ClusterSettings(BaseModel):
     @property
     def ray_token_file(self) -> Path:
         """Returns the file of the token that guards Ray."""
-        return self.secrets / "ray_token"
+        return self.hosts.ray_token_file or self.secrets / "ray_token"
 
     @property
     def valkey_password_file(self) -> Path:
@@ -214,16 +218,21 @@ class ClusterSettings(BaseModel):
     def needed_ports(self) -> list[NeededPort]:
         """Returns the ports that this stack binds, without those of external servers."""
         external = {"valkey": self.redis_url_external, "mlflow": self.mlflow_uri_external}
+        unused = OF_A_HEAD if self.hosts.is_worker else frozenset()
         return [
             # Ray's GCS and HAProxy's two service ports bind every interface and offer no choice.
             NeededPort(name, ALL_INTERFACES if name in ON_ALL_INTERFACES else LOOPBACK, number)
             for name, number in self.ports.model_dump().items()
-            if name not in PICKED_BY_SERVE and not external.get(name)
+            if name not in PICKED_BY_SERVE | unused and not external.get(name)
         ]
 
 
 ON_ALL_INTERFACES = frozenset(
     {"ray_gcs", "haproxy_stats", "haproxy_metrics", "autoscaler_metrics", "dashboard_metrics"}
+)
+# What a node that joins a head does not run.
+OF_A_HEAD = frozenset(
+    {"ray_gcs", "ray_client", "dashboard", "autoscaler_metrics", "dashboard_metrics", "fallback_proxy"}
 )
 # Serve tries the next port of its range when one is taken, so a neighbour there is no conflict.
 PICKED_BY_SERVE = frozenset({"ingress_first"})
@@ -238,6 +247,8 @@ def settings_from(
     port_base: int | None = None,
     ports: Iterable[str] = (),
     transactions: int | None = None,
+    node_address: str | None = None,
+    head_address: str | None = None,
 ) -> ClusterSettings:
     """Returns the settings of a stack: defaults, then the environment, then the given options.
 
@@ -245,19 +256,24 @@ def settings_from(
         environment: usually ``os.environ``; TOLLGATE_HOME, TOLLGATE_CONFIG, TOLLGATE_PORT_BASE,
             TOLLGATE_PORT_<NAME>, TOLLGATE_REDIS_URL, MLFLOW_TRACKING_URI are read, and those of access:
             TOLLGATE_HOST, TOLLGATE_API_KEYS_FILE, TOLLGATE_ALLOW_ANONYMOUS, TOLLGATE_RAY_AUTH, and the
-            variables of :mod:`features.store_address`.
+            variables of :mod:`features.store_address`; of several hosts those of :mod:`cluster.hosts`, and
+            TOLLGATE_LOGICAL_CPUS.
         home: the state folder.
         config: the Serve config file.
         host: address that clients are let in at.
         port_base: puts every port into one block that starts here.
         ports: single ports as ``name=number``; they win over everything else.
         transactions: how many simulated transactions the first model is trained on.
+        node_address: address at which other nodes reach this machine.
+        head_address: of the head that this machine joins.
 
     Raises:
-        ClusterError: a port is unknown, not a number, out of range or given twice.
+        ClusterError: a port is unknown, not a number, out of range or given twice; an address cannot be used.
     """
     base = port_base if port_base is not None else environment.get("TOLLGATE_PORT_BASE")
-    optional = {} if transactions is None else {"first_model_transactions": transactions}
+    optional: dict[str, str | int] = {} if transactions is None else {"first_model_transactions": transactions}
+    if cpus := environment.get("TOLLGATE_LOGICAL_CPUS"):
+        optional["logical_cpus"] = cpus
     folder = (home or Path(environment.get("TOLLGATE_HOME") or ".tollgate")).resolve()
     try:
         numbers: dict[str, str | int] = {} if base is None else {**Ports.block(int(base))}
@@ -272,6 +288,7 @@ def settings_from(
                 "ports": numbers,
                 "redis_url_external": environment.get("TOLLGATE_REDIS_URL") or None,
                 "mlflow_uri_external": environment.get("MLFLOW_TRACKING_URI") or None,
+                "hosts": hosts_from(environment, node_address, head_address),
                 **_access(environment, folder, host),
                 **optional,
             }

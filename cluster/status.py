@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import httpx
 import redis
 
-from cluster import head, registry, valkey
+from cluster import head, registry, valkey, worker
 from cluster.serve_rest import applications
 from cluster.settings import ClusterSettings
 from features.errors import ClusterError
@@ -31,8 +31,7 @@ def status(settings: ClusterSettings) -> list[Part]:
     looks: list[tuple[str, Callable[[ClusterSettings], Iterator[Part]]]] = [
         ("Online store", _online_store),
         ("Model registry", _registry),
-        ("Ray", _ray),
-        ("Serve", _serve),
+        *([("Ray", _worker)] if settings.hosts.is_worker else [("Ray", _ray), ("Serve", _serve)]),
         ("Readiness", _ready),
     ]
     parts: list[Part] = []
@@ -79,6 +78,14 @@ def _ray(settings: ClusterSettings) -> Iterator[Part]:
         total = node.get("resources_total", {})
         detail = f"{node['state']}, {total.get('CPU', 0):g} logical CPUs, {total.get('memory', 0) / 2**30:.1f} GiB"
         yield Part(f"Ray node {node['node_ip']}", node["state"] == "ALIVE", detail, settings.dashboard_url)
+
+
+def _worker(settings: ClusterSettings) -> Iterator[Part]:
+    up = worker.is_up(settings)
+    detail = (
+        f"joined the head at {settings.hosts.head_address}" if up else "not running; run `tollgate join` again"
+    )
+    yield Part("Ray worker node", up, detail, settings.hosts.node_address or "")
 
 
 def _serve(settings: ClusterSettings) -> Iterator[Part]:

@@ -10,6 +10,7 @@ from cluster.environment import component_environment
 from cluster.first_model import train_first_model
 from cluster.ports import conflicts
 from cluster.processes import MLFLOW, RAY, VALKEY, owned_by, stop
+from cluster.reach import check_gcs_store, check_shared_servers
 from cluster.record import exclusive, refuse_changes, remember
 from cluster.secret_files import make_secret
 from cluster.serve_config import config_to_deploy
@@ -40,10 +41,11 @@ def up(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) 
 
     Raises:
         InvalidKeys: the service would let everybody in, and not this machine alone.
-        StoreRefused: the online store must not be reached like this.
+        StoreRefused: the online store, or Ray's, must not be reached like this.
         ClusterError: a port is taken, a part did not come up, or the stack stands with other settings.
     """
     check_door(settings.host, component_environment(settings, RAY, environment))
+    check_shared_servers(settings)
     with exclusive(settings.home):
         refuse_changes(settings)
         for folder in (settings.logs, settings.work):
@@ -53,6 +55,7 @@ def up(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) 
         running = _remove_remains(settings, steps)
         _check_ports(settings, steps)
         remember(settings)
+        check_gcs_store(settings, environment)
         _online_store(settings, environment, steps, VALKEY in running)
         _registry(settings, environment, steps, MLFLOW in running)
         champion = _champion(settings, environment, steps)
@@ -79,7 +82,7 @@ def _remove_remains(settings: ClusterSettings, steps: Steps) -> set[str]:
             parts = sorted({one.component for one in remains})
             tell(f"{len(remains)} processes of {', '.join(parts)}")
             if RAY not in running:
-                head.stop_head(settings)
+                head.stop_ray(settings)
             stop(remains, settings.waits.process_stop_s)
     if RAY not in running:
         head.keep_logs(settings)

@@ -51,12 +51,14 @@ def _secret_config(settings: ClusterSettings) -> Path:
     return path
 
 
-def valkey_command(binary: Path, secret_config: Path, data: Path, port: int) -> list[str | Path]:
+def valkey_command(
+    binary: Path, secret_config: Path, data: Path, port: int, address: str = LOOPBACK
+) -> list[str | Path]:
     """Returns the command line of a server that loses at most one second of writes and evicts nothing."""
     return [
         binary,
         secret_config,
-        *("--bind", LOOPBACK, "--port", str(port), "--dir", data),
+        *("--bind", address, "--port", str(port), "--dir", data),
         *("--appendonly", "yes", "--appendfsync", "everysec"),
         # The append-only file is the one copy; a second, older one in a snapshot would only confuse.
         *("--save", ""),

@@ -23,7 +23,6 @@ from training.registry import without_password
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6399/0"
 DEFAULT_TRACKING_URI = "http://127.0.0.1:5000"
-DEFAULT_DATA_FOLDER = ".tollgate/data"
 
 
 def build(args: AppArgs) -> Application:
@@ -36,14 +35,15 @@ def build(args: AppArgs) -> Application:
     tracking_uri = without_password(
         args.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_TRACKING_URI)
     )
-    data = Path(args.data_folder or os.environ.get("TOLLGATE_DATA_FOLDER", DEFAULT_DATA_FOLDER)).resolve()
+    # Without one, each replica takes that of the machine that it runs on, which need not be this one.
+    data = None if args.data_folder is None else Path(args.data_folder).resolve()
     if args.placement == "fused":
         return _bind(serve.ingress()(Fused), redis_url, tracking_uri, data, name="Fused")
     features = _bind(Features, redis_url)
     lr = _bind(LogisticRegression, tracking_uri)
     xgb = _bind(XGBoost, tracking_uri)
-    router = _bind(Router, features, lr, xgb, tracking_uri, redis_url, spool_folder(data))
-    log = _bind(DecisionLog, redis_url, archive_folder(data))
+    router = _bind(Router, features, lr, xgb, tracking_uri, redis_url, data and spool_folder(data))
+    log = _bind(DecisionLog, redis_url, data and archive_folder(data))
     return _bind(serve.ingress()(Ingress), router, features, log, name="Ingress")
 
 

@@ -21,14 +21,19 @@ from deployments.settings import FusedSettings
 class Fused(Ingress):
     """An ingress whose router, features and models are objects beside it."""
 
-    def __init__(self, redis_url: str, tracking_uri: str, data: Path) -> None:
+    def __init__(self, redis_url: str, tracking_uri: str, data: Path | None) -> None:
         self._features = Features(redis_url)
         self._models = (LogisticRegression(tracking_uri), XGBoost(tracking_uri))
         lr, xgb = self._models
         self._graph = Router(
-            InProcess(self._features), InProcess(lr), InProcess(xgb), tracking_uri, redis_url, spool_folder(data)
+            InProcess(self._features),
+            InProcess(lr),
+            InProcess(xgb),
+            tracking_uri,
+            redis_url,
+            data and spool_folder(data),
         )
-        self._decision_log = DecisionLog(redis_url, archive_folder(data))
+        self._decision_log = DecisionLog(redis_url, data and archive_folder(data))
         super().__init__(InProcess(self._graph), InProcess(self._features), InProcess(self._decision_log))
         self._all_settings = LiveSettings(FusedSettings)
 

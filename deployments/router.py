@@ -19,6 +19,7 @@ from deployments.explanation import explain
 from deployments.features import FeatureReply
 from deployments.garbage import collect_seldom
 from deployments.handles import Handle, hot_call, light, settled
+from deployments.ledger.folders import data_folder, spool_folder
 from deployments.ledger.ledger import Ledger
 from deployments.ledger.record import Entry, Header, model_version
 from deployments.ledger.spool import Spool
@@ -57,13 +58,15 @@ class Router:
         xgb: Handle,
         tracking_uri: str,
         redis_url: str,
-        spool: Path,
+        spool: Path | None = None,
     ) -> None:
         collect_seldom()
         circuits = CircuitMetrics()
         self._circuits = {name: Breaker(name, circuits, BreakerSettings()) for name in ("features", "lr", "xgb")}
         self._ledger = Ledger(
-            AsyncOnlineStore(store_url(redis_url, os.environ), STORE_TIMEOUT_S), Spool(spool), circuits
+            AsyncOnlineStore(store_url(redis_url, os.environ), STORE_TIMEOUT_S),
+            Spool(spool or spool_folder(data_folder(os.environ))),
+            circuits,
         )
         self._metrics = DecisionMetrics()
         self._parts = {"features": light(features), "lr_model": light(lr), "xgb_model": light(xgb)}

@@ -1,6 +1,16 @@
 """Where spool and archive lie in a data folder."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
+
+VARIABLE: Final = "TOLLGATE_DATA_FOLDER"
+DEFAULT: Final = ".tollgate/data"
+
+
+def data_folder(environment: Mapping[str, str]) -> Path:
+    """Return the data folder of the machine that this process runs on."""
+    return Path(environment.get(VARIABLE, DEFAULT)).resolve()
 
 
 def spool_folder(data: Path) -> Path:

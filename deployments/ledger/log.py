@@ -9,6 +9,7 @@ from typing import Any
 from deployments.garbage import collect_seldom
 from deployments.ledger.archive import Archive
 from deployments.ledger.drain import Drain
+from deployments.ledger.folders import archive_folder, data_folder
 from deployments.ledger.search import Search
 from deployments.ledger.stream import LogStream, log_client
 from deployments.live_settings import LiveSettings
@@ -26,13 +27,13 @@ class DecisionLog:
 
     Args:
         redis_url: of the store.
-        folder: of the archive.
+        folder: of the archive; None: in the data folder of this machine.
     """
 
-    def __init__(self, redis_url: str, folder: Path) -> None:
+    def __init__(self, redis_url: str, folder: Path | None = None) -> None:
         collect_seldom()
         self._settings = LiveSettings(LogSettings)
-        archive = Archive(folder)
+        archive = Archive(folder or archive_folder(data_folder(os.environ)))
         self._log = LogStream(log_client(store_url(redis_url, os.environ)))
         self._drain = Drain(self._log, archive)
         self._search = Search(self._log, archive)

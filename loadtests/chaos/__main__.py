@@ -3,6 +3,7 @@
     python -m loadtests.chaos faults --home .tollgate
     python -m loadtests.chaos changes --home .tollgate
     python -m loadtests.chaos soak --home .tollgate --seconds 1800 --seed 1
+    python -m loadtests.chaos hosts --home /var/tmp/hosts
 
 The client does what docs/guarantees.md asks of clients: an id of its own for each payment, the same request again
 until it is decided. In the end each payment is asked for once more, the log is drained, the archive is compared
@@ -10,9 +11,10 @@ with what was told, each customer's windows with what was sent, and the day is a
 promise was broken. The tables are left as Markdown and JSON in the results folder.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -22,8 +24,11 @@ from cluster.settings import ClusterSettings
 from features.errors import ClusterError
 from loadtests.chaos import changes as change_list
 from loadtests.chaos import faults as fault_list
-from loadtests.chaos.campaign import run_trials
+from loadtests.chaos.campaign import Result, run_trials
 from loadtests.chaos.configured import configured
+from loadtests.chaos.hosts import faults as host_faults
+from loadtests.chaos.hosts.campaign import run_host_trials
+from loadtests.chaos.hosts.hosts import hosts
 from loadtests.chaos.report import table_of, write
 from loadtests.chaos.soak import soak
 from loadtests.chaos.trial import Trial
@@ -107,6 +112,32 @@ def soak_command(
         _command("soak", standing_settings(home), [trial], (rate, seed, replicas), True, out)
 
 
+@app.command("hosts")
+def hosts_command(
+    home: Annotated[Path, typer.Option(help="Folder for the hosts' state; one of its own.")],
+    config: Annotated[Path, typer.Option(help="Serve config; a copy for trials is deployed.")] = Path(
+        "serve_config.yaml"
+    ),
+    faults: Annotated[str, typer.Option(help="Names with commas between, or all.")] = ALL,
+    seconds: Annotated[float, typer.Option(min=5, help="Of load a fault, at least.")] = 20,
+    rate: Rate = 10,
+    seed: Seed = 1,
+    transactions: Annotated[int | None, typer.Option(help="Simulated, for a first model.")] = None,
+    out: Out = Path("results/chaos"),
+) -> None:
+    """Run three hosts in network namespaces of this machine (needs root and iproute2) and lose each in turn.
+
+    The registry is MLFLOW_TRACKING_URI, which the hosts must reach; default: a file in the folder.
+    """
+    with reporting():
+        names = chosen(faults, list(host_faults.FAULTS))
+        folder = home.resolve()
+        registry = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}"
+        with hosts(folder, config.resolve(), registry, transactions) as found:
+            result = run_host_trials(found, names, seconds, rate, seed, Console(stderr=True))
+        _show("hosts", result, {"rate": rate, "seed": seed, "trials": names}, out)
+
+
 def _command(
     name: str,
     settings: ClusterSettings,
@@ -120,10 +151,14 @@ def _command(
     with configured(settings, replicas) as changed:
         result = run_trials(changed, trials, rate, seed, may_interrupt, console)
     plan = {"rate": rate, "seed": seed, "replicas": replicas, "trials": [trial.name for trial in trials]}
+    _show(name, result, plan, out)
+
+
+def _show(name: str, result: Result, plan: dict[str, Any], out: Path) -> None:
     write(out, name, result.rows, plan)
     Console().print(table_of(result.rows))
     for sentence in result.problems:
-        console.print(sentence, style="red", soft_wrap=True)
+        Console(stderr=True).print(sentence, style="red", soft_wrap=True)
     if result.problems:
         raise typer.Exit(1)
 

@@ -114,6 +114,16 @@ def totals(asked: Iterable[Asked]) -> Totals:
     )
 
 
+def longest_s(asked: Iterable[Asked]) -> float:
+    """Return the longest time that a client waited for a decision, over all its attempts; 0 without one."""
+    waits = []
+    for one in asked:
+        decided = [attempt.ended_s for attempt in one.attempts if attempt.told is not None]
+        if decided:
+            waits.append(min(decided) - min(attempt.sent_s for attempt in one.attempts))
+    return max(waits, default=0.0)
+
+
 def recovery_s(asked: Iterable[Asked], struck_s: float) -> float:
     """Return the seconds from a fault to the end of the last attempt that it impaired; 0 when none was."""
     ends = [

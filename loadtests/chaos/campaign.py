@@ -14,6 +14,7 @@ from deployments.ledger.folders import archive_folder
 from deployments.ledger.registered_bundles import RegisteredBundles
 from features.errors import ClusterError
 from loadtests.chaos.client import Habits
+from loadtests.chaos.places import Places
 from loadtests.chaos.report import table_of
 from loadtests.chaos.row import Row, broken
 from loadtests.chaos.trial import Trial, run
@@ -34,11 +35,12 @@ def run_trials(
     seed: int,
     may_interrupt: bool,
     console: Console,
+    places: Places | None = None,
 ) -> Result:
-    """Run trials one after the other, then audit the days that they took.
+    """Run trials one after the other, then audit the days that they took. One that did not end is a problem, too.
 
-    Raises:
-        ClusterError: the stack did not recover.
+    Args:
+        places: of the service; None: on this machine alone.
     """
     began = datetime.now(UTC).date().isoformat()
     rows: list[Row] = []
@@ -47,7 +49,7 @@ def run_trials(
         with console.status(trial.words) as status:
             say = lambda text, words=trial.words: status.update(f"{words}: {text}")  # noqa: E731
             try:
-                rows.append(asyncio.run(run(trial, settings, Habits(rate), seed + number, say)))
+                rows.append(asyncio.run(run(trial, settings, Habits(rate), seed + number, say, places)))
             except ClusterError as error:  # The others can still be run, and are worth it.
                 problems.append(f"{trial.name}: {error}")
                 continue

@@ -1,9 +1,10 @@
 """The client of docs/guarantees.md: an id of its own for each payment, the same request until it is decided."""
 
 import asyncio
+import itertools
 import random
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -43,30 +44,34 @@ class Client:
     """Sends payments at a steady rate, whatever becomes of those before, and keeps what it got.
 
     Args:
-        url: of the service.
+        urls: of the service. An attempt without an answer is followed by one at the next of them.
         source: gives the payments.
         habits: how they are sent.
         seed: of the choice of payments that are sent twice or again, and of pauses.
         transport: of httpx; None: the network.
         pause_s: before an attempt when the last answer named none.
+        headers: of each request, beside the usual ones.
     """
 
     def __init__(
         self,
-        url: str,
+        urls: Sequence[str],
         source: Iterator[Payment],
         habits: Habits,
         seed: int,
         transport: httpx.AsyncBaseTransport | None = None,
         pause_s: float = PAUSE_S,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
+        self._urls = tuple(urls)
+        self._turns = itertools.count()
         self._source = source
         self._pause_s = pause_s
         self._habits = habits
         self._choice = random.Random(seed)
         limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
         self._http = httpx.AsyncClient(
-            base_url=url, timeout=ATTEMPT_S, limits=limits, headers=HEADERS, transport=transport
+            timeout=ATTEMPT_S, limits=limits, headers={**HEADERS, **(headers or {})}, transport=transport
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self.asked: list[Asked] = []
@@ -114,8 +119,10 @@ class Client:
     async def decide(self, one: Asked, query: str = "") -> httpx.Response | None:
         """Send a payment again and again, unchanged, until it is decided; None when it was given up."""
         ends = time.monotonic() + self._habits.patience_s
+        turn = next(self._turns)
         while True:
-            answer = await self._attempt(one, query)
+            answer = await self._attempt(one, self._urls[turn % len(self._urls)], query)
+            turn += answer is None
             if answer is not None and answer.status_code == OK:
                 return answer
             if time.monotonic() > ends:
@@ -129,10 +136,10 @@ class Client:
         if again and one.told is not None:
             await self.decide(one)
 
-    async def _attempt(self, one: Asked, query: str) -> httpx.Response | None:
+    async def _attempt(self, one: Asked, url: str, query: str) -> httpx.Response | None:
         sent_s = time.monotonic()
         try:
-            answer = await self._http.post(f"/predict{query}", content=one.payment.body)
+            answer = await self._http.post(f"{url}/predict{query}", content=one.payment.body)
         except httpx.TransportError as error:
             one.attempts.append(Attempt(sent_s, time.monotonic(), NO_ANSWER, type(error).__name__))
             return None

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import redis
@@ -50,10 +51,10 @@ class Proof:
     uncounted: int = 0
 
 
-def waiting_bytes(settings: ClusterSettings) -> int:
-    """Return how many bytes of decisions wait on this machine's disk for the store."""
+def waiting_bytes(data: Path) -> int:
+    """Return how many bytes of decisions wait on a machine's disk for the store."""
     total = 0
-    for path in spool_folder(settings.data).glob(f"*{SUFFIX}"):
+    for path in spool_folder(data).glob(f"*{SUFFIX}"):
         try:
             total += path.stat().st_size
         except FileNotFoundError:
@@ -146,14 +147,18 @@ def _stands(one: Asked, recorded: Told) -> bool:
     return one.told == recorded
 
 
-def settled(settings: ClusterSettings, wait: Callable[[float], None] = time.sleep) -> None:
-    """Return once no decision waits on the disk any more.
+def settled(folders: Sequence[Path], wait: Callable[[float], None] = time.sleep) -> None:
+    """Return once no decision waits on a disk any more.
+
+    Args:
+        folders: of data, one a machine.
 
     Raises:
         ClusterError: some still did after ``SETTLED_S``.
     """
     ends = time.monotonic() + SETTLED_S
-    while waiting := waiting_bytes(settings):
+    while waiting := {folder: size for folder in folders if (size := waiting_bytes(folder))}:
         if time.monotonic() > ends:
-            raise ClusterError(f"{waiting} bytes of decisions still wait in {spool_folder(settings.data)}.")
+            found = ", ".join(f"{size} bytes in {spool_folder(folder)}" for folder, size in waiting.items())
+            raise ClusterError(f"Decisions still wait for the store: {found}.")
         wait(POLL_S)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from loadtests.chaos.asked import Asked, recovery_s, totals
+from loadtests.chaos.asked import Asked, longest_s, recovery_s, totals
 from loadtests.chaos.proof import Proof
 
 
@@ -27,6 +27,7 @@ class Row:
         unremembered: payments whose repetition in the end was decided anew.
         counted_twice, uncounted: payments too many and too few in the windows of the store.
         recovered_s: seconds from the fault to the end of the last attempt that it impaired.
+        longest_s: seconds that a client waited for a decision, over all its attempts, at most.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Row:
     counted_twice: int
     uncounted: int
     recovered_s: float
+    longest_s: float
 
     def document(self) -> dict[str, Any]:
         """Return the row for JSON."""
@@ -73,6 +75,7 @@ def row_of(name: str, words: str, asked: Sequence[Asked], struck_s: float, proof
         counted_twice=proof.counted_twice,
         uncounted=proof.uncounted,
         recovered_s=round(recovery_s(asked, struck_s), 1),
+        longest_s=round(longest_s(asked), 1),
     )
 
 

@@ -15,6 +15,7 @@ from loadtests.chaos.asked import Asked
 from loadtests.chaos.client import Client, Habits
 from loadtests.chaos.faults import Fault, Scene
 from loadtests.chaos.payments import payments
+from loadtests.chaos.places import Places
 from loadtests.chaos.proof import Proof, archived, compare, counted, drain, miscounted, settled
 from loadtests.chaos.row import Row, row_of
 
@@ -41,9 +42,18 @@ class Trial:
 
 
 async def run(
-    trial: Trial, settings: ClusterSettings, habits: Habits, seed: int, say: Callable[[str], None]
+    trial: Trial,
+    settings: ClusterSettings,
+    habits: Habits,
+    seed: int,
+    say: Callable[[str], None],
+    places: Places | None = None,
 ) -> Row:
     """Run a trial and return its row.
+
+    Args:
+        settings: of the stack, or of the head of several hosts.
+        places: of the service; None: on this machine alone.
 
     Raises:
         ClusterError: a fault could not be made or repaired, or the stack did not recover.
@@ -51,16 +61,17 @@ async def run(
     prefix = f"{trial.name}-{uuid.uuid4().hex[:8]}"
     began = datetime.now(UTC)
     source = payments(prefix, seed)
-    async with Client(settings.http_url, source, habits, seed) as client:
+    there = places or Places.of(settings)
+    async with Client(there.urls, source, habits, seed, headers=there.headers) as client:
         struck_s = await _under_load(trial, settings, client, say)
         say("the proof")
-        proof = await prove(settings, client, prefix, began)
+        proof = await prove(settings, there, client, prefix, began)
     return row_of(trial.name, trial.words, client.asked, struck_s, proof)
 
 
-async def prove(settings: ClusterSettings, client: Client, prefix: str, began: datetime) -> Proof:
+async def prove(settings: ClusterSettings, places: Places, client: Client, prefix: str, began: datetime) -> Proof:
     """Return what became of the payments of a client, all of them decided or given up."""
-    await asyncio.to_thread(settled, settings)
+    await asyncio.to_thread(settled, places.data)
     await client.repeat_all()
     sent = [one.payment for one in client.asked]
     failed = [one.payment for one in client.asked if one.told is None]

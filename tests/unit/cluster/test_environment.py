@@ -1,4 +1,5 @@
-from cluster.environment import component_environment, head_environment
+from cluster.environment import component_environment, head_environment, node_environment
+from cluster.hosts import Hosts
 from cluster.processes import COMPONENT, MARK, RAY
 from cluster.secret_files import make_secret, read_secret
 from cluster.settings import PROJECT, ClusterSettings
@@ -61,3 +62,37 @@ def test_no_secret_of_the_stack_is_in_the_environment_but_where_it_lies(settings
     assert environment["TOLLGATE_API_KEYS_FILE"] == str(locked.api_keys_file)
     secrets = [read_secret(file) for file in (settings.ray_token_file, settings.valkey_password_file)]
     assert not [name for name, value in environment.items() if any(secret in value for secret in secrets)]
+
+
+def test_ray_stays_on_loopback_unless_other_machines_are_let_in(settings: ClusterSettings) -> None:
+    several = settings.model_copy(update={"hosts": Hosts(node_address="10.0.0.1")})
+    variable = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+    assert node_environment(settings, {variable: "1"})[variable] == "0"
+    assert node_environment(several, {})[variable] == "1"
+
+
+def test_the_nodes_of_several_hosts_wait_for_a_head_that_is_away(settings: ClusterSettings) -> None:
+    variable = "RAY_gcs_rpc_server_reconnect_timeout_s"
+    several = settings.model_copy(update={"hosts": Hosts(node_address="10.0.0.1")})
+    kept = settings.model_copy(update={"hosts": Hosts(gcs_url="redis://127.0.0.1:1")})
+    assert variable not in node_environment(settings, {})
+    assert node_environment(several, {})[variable] == node_environment(kept, {})[variable] == "600"
+
+
+def test_the_head_alone_is_told_where_rays_state_is_kept_and_by_a_file_how_to_enter(
+    settings: ClusterSettings,
+) -> None:
+    password = settings.secrets / "gcs_password"
+    hosts = Hosts(gcs_url="redis://127.0.0.1:6398", gcs_password_file=password, gcs_namespace="mine")
+    kept = settings.model_copy(update={"hosts": hosts})
+    shell = {"RAY_REDIS_ADDRESS": "another", "RAY_REDIS_PASSWORD": "another"}
+    told = {
+        "RAY_REDIS_ADDRESS": "redis://127.0.0.1:6398",
+        "RAY_external_storage_namespace": "mine",
+        "TOLLGATE_GCS_PASSWORD_FILE": str(password),
+    }
+    environment = head_environment(kept, shell)
+    assert told.items() <= environment.items()
+    assert "RAY_REDIS_PASSWORD" not in environment
+    assert not told.keys() & node_environment(kept, shell).keys()
+    assert not told.keys() & head_environment(settings, shell).keys()

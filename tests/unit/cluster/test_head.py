@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster.head import keep_logs, make_private
+from cluster.head import head_command, keep_logs, make_private
+from cluster.hosts import Hosts
 from cluster.settings import ClusterSettings
 from features.errors import ClusterError
 
@@ -39,3 +40,11 @@ def test_the_last_logs_outlive_the_socket_folder(settings: ClusterSettings) -> N
         assert not settings.runtime.exists()
     finally:
         keep_logs(settings)
+
+
+def test_the_head_gives_its_address_to_other_machines_only_when_they_are_let_in(settings: ClusterSettings) -> None:
+    assert "--node-ip-address" not in head_command(settings)
+    several = settings.model_copy(update={"hosts": Hosts(node_address="10.0.0.1")})
+    command = head_command(several)
+    assert command[command.index("--node-ip-address") + 1] == "10.0.0.1"
+    assert command[command.index("--dashboard-host") + 1] == "127.0.0.1"

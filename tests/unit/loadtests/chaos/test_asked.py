@@ -1,6 +1,6 @@
 """What counts of the answers that a client got."""
 
-from loadtests.chaos.asked import Told, read_answer, recovery_s, totals
+from loadtests.chaos.asked import Told, longest_s, read_answer, recovery_s, totals
 from tests.unit.loadtests.chaos.fakes import TOLD, Service, asked, attempt
 
 BLOCKED = Told("BLOCK", 0.99, "3")
@@ -56,3 +56,9 @@ def test_an_answer_to_another_payment_is_none() -> None:
 def test_an_error_is_named_by_its_code() -> None:
     assert read_answer(503, {"error": {"code": "overloaded"}}, "p-0")[3] == "overloaded"
     assert read_answer(500, None, "p-0")[3] == "no error document"
+
+
+def test_the_longest_wait_is_from_the_first_attempt_to_the_first_decision() -> None:
+    waited = asked(attempt(0, ended_s=6.0), attempt(ended_s=6.5), attempt(ended_s=20.0))
+    assert longest_s([waited, asked(attempt(ended_s=1.0)), asked(attempt(0, ended_s=99.0))]) == 6.5
+    assert longest_s([asked()]) == 0.0

@@ -13,7 +13,7 @@ STEADY = Habits(rate=2000, twice=0, again=0)
 
 
 def client_of(service: Callable[[httpx.Request], httpx.Response], habits: Habits = STEADY) -> Client:
-    return Client("http://service", payments("t", 1), habits, 1, httpx.MockTransport(service), pause_s=0.0)
+    return Client(["http://service"], payments("t", 1), habits, 1, httpx.MockTransport(service), pause_s=0.0)
 
 
 async def test_a_busy_service_and_a_broken_connection_are_tried_again_with_the_same_bytes() -> None:
@@ -77,3 +77,32 @@ async def test_a_body_that_is_no_json_is_an_attempt_without_a_decision() -> None
         await client.decide(one)
     assert [attempt.status for attempt in one.attempts] == [500, 200]
     assert one.payment == a_payment()
+
+
+async def test_an_address_that_does_not_answer_is_followed_by_the_next_and_a_busy_one_is_asked_again() -> None:
+    hosts: list[str] = []
+    service = Service({0: broken_connection, 1: busy})
+
+    def noted(request: httpx.Request) -> httpx.Response:
+        hosts.append(request.url.host)
+        return service(request)
+
+    urls = ["http://one", "http://two"]
+    async with Client(urls, payments("t", 1), STEADY, 1, httpx.MockTransport(noted), pause_s=0.0) as client:
+        await client.decide(asked())
+        await client.decide(asked())
+    assert hosts == ["one", "two", "two", "two"]
+
+
+async def test_headers_of_the_place_come_with_each_request() -> None:
+    keys: list[str] = []
+    service = Service()
+
+    def noted(request: httpx.Request) -> httpx.Response:
+        keys.append(request.headers["authorization"])
+        return service(request)
+
+    transport, headers = httpx.MockTransport(noted), {"authorization": "Bearer x"}
+    async with Client(["http://one"], payments("t", 1), STEADY, 1, transport, headers=headers) as client:
+        await client.decide(asked())
+    assert keys == ["Bearer x"]

@@ -6,7 +6,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cluster.settings import ClusterSettings
 from deployments.ledger.folders import spool_folder
 from features.errors import ClusterError
 from loadtests.chaos import proof
@@ -71,24 +70,20 @@ def test_a_row_without_scores_was_told_without_a_probability() -> None:
     assert told_of(row) == Told("APPROVE", None, "")
 
 
-def settings_of(home: Path) -> ClusterSettings:
-    return ClusterSettings(home=home, config=home / "serve_config.yaml")
-
-
 def test_the_proof_waits_for_the_disk_and_says_when_it_waits_in_vain(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = settings_of(tmp_path)
-    assert waiting_bytes(settings) == 0
-    folder = spool_folder(settings.data)
+    empty, data = tmp_path / "one", tmp_path / "other"
+    assert waiting_bytes(data) == 0
+    folder = spool_folder(data)
     folder.mkdir(parents=True)
     (folder / "one.spool").write_bytes(b"12345")
-    assert waiting_bytes(settings) == 5
-    settled(settings, lambda _: (folder / "one.spool").unlink())
+    assert waiting_bytes(data) == 5
+    settled([empty, data], lambda _: (folder / "one.spool").unlink())
     (folder / "two.spool").write_bytes(b"1")
     monkeypatch.setattr(proof, "SETTLED_S", 0.0)
-    with pytest.raises(ClusterError, match="1 bytes of decisions still wait"):
-        settled(settings, lambda _: None)
+    with pytest.raises(ClusterError, match=f"still wait for the store: 1 bytes in {folder}"):
+        settled([empty, data], lambda _: None)
 
 
 class Counting:

@@ -1,0 +1,109 @@
+"""What must hold before several machines form a cluster; each sentence says what to do about it."""
+
+import socket
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import redis
+
+from cluster import registry, valkey
+from cluster.hosts import GCS_PASSWORD_FILE, GCS_URL
+from cluster.secret_files import read_secret
+from cluster.settings import ClusterSettings
+from features.errors import ClusterError
+from features.store_address import check_encrypted, is_loopback, with_password
+
+CONNECT_S = 5.0
+
+
+def check_shared_servers(settings: ClusterSettings) -> None:
+    """Checks that the servers which all nodes share are such that all nodes can reach them.
+
+    Raises:
+        ClusterError: the store or the registry is this machine's own, or clients are let in on loopback alone.
+    """
+    if settings.hosts.alone:
+        return
+    for variable, url in (
+        ("TOLLGATE_REDIS_URL", settings.redis_url_external),
+        ("MLFLOW_TRACKING_URI", settings.mlflow_uri_external),
+    ):
+        if url is None:
+            raise ClusterError(
+                f"On several hosts all nodes share one server: set {variable} to one they all reach."
+            )
+        host = urlsplit(url).hostname
+        if host is not None and is_loopback(host):
+            raise ClusterError(f"{variable} names {host}, which is another machine on each node.")
+    if not settings.hosts.is_worker and is_loopback(settings.host):
+        raise ClusterError(
+            "On several hosts each node's HAProxy calls replicas on the others, which listen where clients are let"
+            " in: give an address that the nodes reach, such as --host 0.0.0.0."
+        )
+
+
+def check_gcs_store(settings: ClusterSettings, environment: Mapping[str, str]) -> None:
+    """Checks that Ray's head will find the store that it keeps its state in.
+
+    Raises:
+        StoreRefused: its password would cross the network in the clear.
+        ClusterError: it does not answer, or does not let us in.
+    """
+    url = settings.hosts.gcs_url
+    if url is None:
+        return
+    check_encrypted(url, environment)
+    if file := settings.hosts.gcs_password_file:
+        url = with_password(url, read_secret(file))
+    try:
+        with valkey.client_of(url) as client:
+            client.ping()
+    except redis.AuthenticationError as error:
+        raise ClusterError(
+            f"The server at {GCS_URL} refuses the password of {GCS_PASSWORD_FILE}: {error}"
+        ) from error
+    except redis.RedisError as error:
+        raise ClusterError(f"No Redis answers at {settings.hosts.gcs_url} ({GCS_URL}): {error}") from error
+
+
+def check_head(settings: ClusterSettings) -> None:
+    """Checks that a worker node will find its head, its token, the store and the registry.
+
+    Raises:
+        ClusterError: one of them is missing; says which.
+    """
+    address = settings.hosts.head_address
+    assert address is not None  # Of a worker it is known.
+    if settings.ray_auth == "token" and not settings.ray_token_file.exists():
+        raise ClusterError(
+            f"There is no token at {settings.ray_token_file}. Copy it from the head, where it is secrets/ray_token"
+            " in the state folder, or name another file in TOLLGATE_RAY_TOKEN_FILE."
+        )
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+    except OSError as error:
+        raise ClusterError(
+            f"No Ray head answers at {address}: {error}. Is it up, with --node-address, and may this machine reach"
+            " it?"
+        ) from error
+    if not valkey.answers(settings.redis_url):
+        raise ClusterError(f"No Redis answers at {settings.redis_address} (TOLLGATE_REDIS_URL) from this machine.")
+    if not registry.answers(settings.mlflow_uri):
+        raise ClusterError("The model registry at MLFLOW_TRACKING_URI does not answer from this machine.")
+
+
+def address_towards(head_address: str) -> str:
+    """Returns the address of this machine on the way to the head; nothing is sent.
+
+    Raises:
+        ClusterError: there is no way.
+    """
+    host, _, port = head_address.rpartition(":")
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.connect(address)
+            return str(probe.getsockname()[0])
+    except (OSError, ValueError) as error:
+        raise ClusterError(f"This machine has no way to {head_address}: {error}.") from error

@@ -1,0 +1,50 @@
+"""The Ray worker node of a machine that joins a head elsewhere."""
+
+import sys
+from collections.abc import Mapping
+
+from cluster.environment import node_environment
+from cluster.haproxy import start_script
+from cluster.head import make_private, run_ray_start, stop_ray
+from cluster.processes import RAY, owned_by
+from cluster.settings import ClusterSettings
+from features.errors import ClusterError
+
+
+def start_worker(settings: ClusterSettings, base: Mapping[str, str]) -> None:
+    """Starts a raylet that joins the head; returns once the head has taken it in.
+
+    Raises:
+        ClusterError: it did not join.
+    """
+    make_private(settings.runtime)
+    start_script(settings)
+    log = settings.logs / "ray-start.log"
+    if run_ray_start(settings, worker_command(settings), node_environment(settings, base), log) and is_up(
+        settings
+    ):
+        return
+    stop_ray(settings)
+    raise ClusterError(
+        f"This machine did not join the head at {settings.hosts.head_address}; see {log} and {settings.ray_logs}."
+        " A token that is not the head's is refused there, too."
+    )
+
+
+def worker_command(settings: ClusterSettings) -> list[str]:
+    """Returns the command line of a worker node."""
+    assert settings.hosts.head_address is not None
+    assert settings.hosts.node_address is not None
+    return [
+        *(sys.executable, "-m", "cluster.ray_command", "start"),
+        *("--address", settings.hosts.head_address, "--node-ip-address", settings.hosts.node_address),
+        *("--dashboard-agent-listen-port", str(settings.ports.dashboard_agent)),
+        *("--num-cpus", str(settings.logical_cpus)),
+        *("--object-store-memory", str(settings.object_store_bytes)),
+        *("--temp-dir", str(settings.runtime / "ray"), "--disable-usage-stats"),
+    ]
+
+
+def is_up(settings: ClusterSettings) -> bool:
+    """Returns whether the raylet of this machine lives. It ends by itself once the head has given it up."""
+    return "raylet" in {one.name for one in owned_by(settings.home, RAY)}

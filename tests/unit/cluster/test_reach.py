@@ -1,0 +1,106 @@
+import socket
+from os import environ
+from pathlib import Path
+
+import pytest
+
+from cluster import valkey
+from cluster.hosts import Hosts
+from cluster.processes import owned_by, stop
+from cluster.reach import address_towards, check_gcs_store, check_head, check_shared_servers
+from cluster.secret_files import make_secret
+from cluster.settings import ClusterSettings
+from features.errors import ClusterError, StoreRefused
+
+STORE, REGISTRY = "rediss://store.example:6379/0", "https://models.example"
+
+
+def with_hosts(settings: ClusterSettings, hosts: Hosts, **values: object) -> ClusterSettings:
+    return settings.model_copy(update={"hosts": hosts, **values})
+
+
+def of_several_hosts(settings: ClusterSettings, **values: object) -> ClusterSettings:
+    given = {"host": "0.0.0.0", "redis_url_external": STORE, "mlflow_uri_external": REGISTRY}
+    return with_hosts(settings, Hosts(node_address="10.0.0.1"), **(given | values))
+
+
+def test_one_machine_alone_may_have_servers_of_its_own(settings: ClusterSettings) -> None:
+    check_shared_servers(settings)
+
+
+def test_several_hosts_with_servers_that_all_reach_are_accepted(settings: ClusterSettings) -> None:
+    check_shared_servers(of_several_hosts(settings))
+    check_shared_servers(of_several_hosts(settings, mlflow_uri_external="sqlite:////shared/mlflow.db"))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"redis_url_external": None}, "set TOLLGATE_REDIS_URL"),
+        ({"redis_url_external": "redis://127.0.0.1:6379"}, "TOLLGATE_REDIS_URL names 127.0.0.1"),
+        ({"mlflow_uri_external": None}, "set MLFLOW_TRACKING_URI"),
+        ({"mlflow_uri_external": "http://localhost:5000"}, "MLFLOW_TRACKING_URI names localhost"),
+        ({"host": "127.0.0.1"}, "--host 0.0.0.0"),
+    ],
+)
+def test_what_only_this_machine_reaches_is_refused(
+    settings: ClusterSettings, values: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ClusterError, match=words):
+        check_shared_servers(of_several_hosts(settings, **values))
+
+
+def test_the_password_of_rays_store_does_not_cross_the_network_in_the_clear(settings: ClusterSettings) -> None:
+    with pytest.raises(StoreRefused, match="in the clear"):
+        check_gcs_store(with_hosts(settings, Hosts(gcs_url="redis://gcs.example:6379")), {})
+
+
+def test_a_store_of_ray_that_does_not_answer_is_named(settings: ClusterSettings) -> None:
+    missing = Hosts(gcs_url=f"redis://127.0.0.1:{settings.ports.valkey}")
+    with pytest.raises(ClusterError, match=r"No Redis answers .*TOLLGATE_GCS_URL"):
+        check_gcs_store(with_hosts(settings, missing), {})
+
+
+def test_a_store_of_ray_that_refuses_the_password_is_named(settings: ClusterSettings, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong"
+    make_secret(wrong)
+    url = f"redis://127.0.0.1:{settings.ports.valkey}"
+    valkey.start_valkey(settings, environ)
+    try:
+        check_gcs_store(
+            with_hosts(settings, Hosts(gcs_url=url, gcs_password_file=settings.valkey_password_file)), {}
+        )
+        with pytest.raises(ClusterError, match="refuses the password of TOLLGATE_GCS_PASSWORD_FILE"):
+            check_gcs_store(with_hosts(settings, Hosts(gcs_url=url, gcs_password_file=wrong)), {})
+    finally:
+        stop(owned_by(settings.home), grace_s=10)
+
+
+def test_a_worker_without_the_token_is_told_where_it_is(settings: ClusterSettings) -> None:
+    with pytest.raises(ClusterError, match="Copy it from the head"):
+        check_head(with_hosts(settings, Hosts(head_address="10.0.0.1:6390")))
+
+
+def test_a_head_that_does_not_answer_is_named(settings: ClusterSettings) -> None:
+    make_secret(settings.ray_token_file)
+    address = f"127.0.0.1:{settings.ports.ray_gcs}"
+    with pytest.raises(ClusterError, match=f"No Ray head answers at {address}"):
+        check_head(with_hosts(settings, Hosts(head_address=address)))
+
+
+def test_a_store_that_the_worker_does_not_reach_is_named(
+    settings: ClusterSettings, listener: socket.socket
+) -> None:
+    make_secret(settings.ray_token_file)
+    head = Hosts(head_address=f"127.0.0.1:{listener.getsockname()[1]}")
+    with pytest.raises(ClusterError, match="TOLLGATE_REDIS_URL"):
+        check_head(with_hosts(settings, head))
+
+
+def test_the_address_of_this_machine_is_the_one_on_the_way_to_the_head() -> None:
+    assert address_towards("127.0.0.1:6390") == "127.0.0.1"
+
+
+def test_a_head_without_a_way_to_it_is_told() -> None:
+    with pytest.raises(ClusterError, match=r"no way to head\.invalid:6390"):
+        address_towards("head.invalid:6390")
