@@ -76,6 +76,7 @@ def head_command(settings: ClusterSettings) -> list[str]:
         *("--port", str(ports.ray_gcs), "--ray-client-server-port", str(ports.ray_client)),
         *("--dashboard-host", LOOPBACK, "--dashboard-port", str(ports.dashboard)),
         *("--dashboard-agent-listen-port", str(ports.dashboard_agent)),
+        *("--metrics-export-port", str(ports.metrics)),
         *("--num-cpus", str(settings.logical_cpus)),
         *("--object-store-memory", str(settings.object_store_bytes)),
         *("--temp-dir", str(settings.runtime / "ray"), "--disable-usage-stats"),

@@ -39,6 +39,8 @@ class Ports(BaseModel):
     ray_client: Port = 8267
     autoscaler_metrics: Port = 8268
     dashboard_metrics: Port = 8269
+    # Of this node, for Prometheus. Ray would pick one at random.
+    metrics: Port = 8270
     haproxy_stats: Port = 8404
     haproxy_metrics: Port = 9101
     fallback_proxy: Port = 8500
@@ -228,7 +230,7 @@ class ClusterSettings(BaseModel):
 
 
 ON_ALL_INTERFACES = frozenset(
-    {"ray_gcs", "haproxy_stats", "haproxy_metrics", "autoscaler_metrics", "dashboard_metrics"}
+    {"ray_gcs", "haproxy_stats", "haproxy_metrics", "autoscaler_metrics", "dashboard_metrics", "metrics"}
 )
 # What a node that joins a head does not run.
 OF_A_HEAD = frozenset(

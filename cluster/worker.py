@@ -39,6 +39,7 @@ def worker_command(settings: ClusterSettings) -> list[str]:
         *(sys.executable, "-m", "cluster.ray_command", "start"),
         *("--address", settings.hosts.head_address, "--node-ip-address", settings.hosts.node_address),
         *("--dashboard-agent-listen-port", str(settings.ports.dashboard_agent)),
+        *("--metrics-export-port", str(settings.ports.metrics)),
         *("--num-cpus", str(settings.logical_cpus)),
         *("--object-store-memory", str(settings.object_store_bytes)),
         *("--temp-dir", str(settings.runtime / "ray"), "--disable-usage-stats"),
