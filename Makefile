@@ -35,7 +35,7 @@ parity: $(INSTALLED) ## the offline features equal the online ones
 serve: $(INSTALLED) ## the real graph over HTTP, on free ports of its own
 	$(BIN)/pytest tests/serve
 
-chaos: $(INSTALLED) ## faults and changes under load, and hostile clients; not a part of test yet (docs/guarantees.md)
+chaos: $(INSTALLED) ## faults, changes, lost hosts (needs root and iproute2), hostile clients; not a part of test yet (docs/guarantees.md)
 	$(BIN)/pytest tests/chaos
 
 graph: $(INSTALLED) ## serve, and hostile clients, on one stack

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from cluster.environment import node_environment
 from cluster.haproxy import start_script
-from cluster.head import make_private, run_ray_start, stop_ray
+from cluster.head import ATTEMPTS, make_private, run_ray_start, stop_ray
 from cluster.processes import RAY, owned_by
 from cluster.settings import ClusterSettings
 from features.errors import ClusterError
@@ -14,17 +14,19 @@ from features.errors import ClusterError
 def start_worker(settings: ClusterSettings, base: Mapping[str, str]) -> None:
     """Starts a raylet that joins the head; returns once the head has taken it in.
 
+    On a busy machine Ray's own agents may be too slow for it, so it is tried once more, as a head is.
+
     Raises:
         ClusterError: it did not join.
     """
     make_private(settings.runtime)
     start_script(settings)
     log = settings.logs / "ray-start.log"
-    if run_ray_start(settings, worker_command(settings), node_environment(settings, base), log) and is_up(
-        settings
-    ):
-        return
-    stop_ray(settings)
+    command, environment = worker_command(settings), node_environment(settings, base)
+    for _ in range(ATTEMPTS):
+        if run_ray_start(settings, command, environment, log) and is_up(settings):
+            return
+        stop_ray(settings)
     raise ClusterError(
         f"This machine did not join the head at {settings.hosts.head_address}; see {log} and {settings.ray_logs}."
         " A token that is not the head's is refused there, too."

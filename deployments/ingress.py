@@ -47,7 +47,7 @@ from deployments.responses import (
 from deployments.scaling import BusyShare
 from deployments.scoring import Scoring
 from deployments.settings import IngressSettings
-from deployments.status import Status, Uptime, no_answer
+from deployments.status import Status, Uptime, decides, no_answer
 from features.errors import TollgateError
 from features.label import LabelBatch, LabelOutcome
 from features.transaction import Transaction, TransactionBatch
@@ -255,12 +255,12 @@ class Ingress:
             summary="Readiness; to a key with the scope read each dependency by name",
             responses={
                 **_example({"ready": True, "dependencies": {"features": EXAMPLE_STATUS}}),
-                503: {"description": "A dependency does not serve; the same shape."},
+                503: {"description": "A dependency that decisions wait for does not serve; the same shape."},
             },
         )
         async def ready(request: Request) -> JSONResponse:
             statuses = await self._statuses()
-            is_ready = all(status["ok"] for status in statuses.values())
+            is_ready = decides(statuses)
             content: dict[str, Any] = {"ready": is_ready}
             if caller_of(request.scope).may(KeyScope.READ):
                 content["dependencies"] = statuses

@@ -1,7 +1,8 @@
 """What a replica says of itself to GET /ready."""
 
 import time
-from typing import TypedDict
+from collections.abc import Mapping
+from typing import Final, TypedDict
 
 from ray import serve
 
@@ -18,6 +19,18 @@ class Status(TypedDict):
     problem: str
     replica: str
     uptime_s: float
+
+
+NOT_WAITED_FOR: Final = frozenset({"decision_log"})
+"""Parts without which payments are decided as usual: the log waits in the store meanwhile."""
+
+
+def decides(statuses: Mapping[str, Status]) -> bool:
+    """Return whether all parts serve that decisions wait for.
+
+    A load balancer goes by it: a head that is away, and DecisionLog with it, must not take every node out.
+    """
+    return all(status["ok"] for name, status in statuses.items() if name not in NOT_WAITED_FOR)
 
 
 class Uptime:

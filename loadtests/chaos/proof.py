@@ -18,7 +18,7 @@ from deployments.ledger.record import model_version
 from deployments.ledger.spool import SUFFIX
 from deployments.ledger.stream import LogStream
 from features.errors import ClusterError
-from loadtests.chaos.asked import Asked, Told
+from loadtests.chaos.asked import WITHOUT_STORE, Asked, Attempt, Told
 from loadtests.chaos.client import Client
 from loadtests.chaos.payments import Payment, per_customer, probes
 
@@ -38,7 +38,7 @@ class Proof:
         archived_twice: ids that the archive holds more than once.
         otherwise: ids whose archived decision is none that was told; or another than the first that was told,
             where all were made with the store at hand.
-        unremembered: ids whose repetition in the end was not known as a duplicate.
+        unremembered: ids whose repetition in the end was not known as a duplicate, with the store at hand.
         counted_twice: payments too many in the windows of the store.
         uncounted: payments too few in them.
     """
@@ -135,10 +135,15 @@ def compare(asked: Sequence[Asked], rows: Sequence[tuple[str, Told]], counts: tu
         lost=[name for name in told if name not in times],
         archived_twice=[name for name, count in times.items() if count > 1],
         otherwise=[name for name, one in told.items() if name in recorded and not _stands(one, recorded[name])],
-        unremembered=[name for name, one in told.items() if not one.attempts[-1].duplicate],
+        unremembered=[name for name, one in told.items() if not _remembered(one.attempts[-1])],
         counted_twice=counts[0],
         uncounted=counts[1],
     )
+
+
+def _remembered(last: Attempt) -> bool:
+    """Return whether the last answer knew of an earlier one, or was given without the store and could not."""
+    return last.duplicate or bool(WITHOUT_STORE & set(last.degraded))
 
 
 def _stands(one: Asked, recorded: Told) -> bool:

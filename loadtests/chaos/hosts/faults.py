@@ -51,9 +51,9 @@ def lose_head(hosts: Hosts) -> None:
 
 FAULTS: Final[Mapping[str, HostFault]] = {
     "worker": lose_worker,
+    "head": lose_head,
     "link": partial(cut_link, CUT_S),
     "link_long": partial(cut_link, LONG_CUT_S),
-    "head": lose_head,
 }
 """Every fault by name."""
 

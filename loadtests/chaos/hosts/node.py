@@ -63,6 +63,14 @@ class Node:
         """
         self.tollgate(*self.arguments)
 
+    def try_to_start(self) -> str:
+        """Run the command that starts the host; return what it said if it failed, "" otherwise."""
+        try:
+            self.start()
+        except ClusterError as error:
+            return str(error)
+        return ""
+
     def tollgate(self, *arguments: str) -> None:
         """Run the command ``tollgate`` on this host.
 

@@ -48,6 +48,11 @@ def test_a_repetition_that_was_decided_anew_is_named() -> None:
     )
 
 
+def test_a_repetition_without_the_store_need_not_know_of_the_first() -> None:
+    again = attempt(degraded=("feature_store", "decision_log"))
+    assert compare([asked(attempt(), again)], ROWS, (0, 0)) == Proof()
+
+
 def test_what_nobody_was_told_need_not_be_archived() -> None:
     assert compare([asked(attempt(503))], [], (0, 0)) == Proof()
 
