@@ -1,7 +1,11 @@
+"""What `tollgate status` and `up` say of the running stack, and where its metrics are."""
+
 import httpx
 import pytest
 
 from cluster.processes import RAY, owned_by
+from cluster.record import remembered
+from cluster.waiting import wait_until
 from tests.serve.conftest import Stack
 
 pytestmark = pytest.mark.serve
@@ -28,3 +32,17 @@ def test_a_running_stack_is_not_moved_to_other_ports(stack: Stack) -> None:
     refused = stack.tollgate("up", "--port", "http=29999")
     assert refused.returncode == 1
     assert "tollgate down" in refused.stderr
+
+
+def test_decisions_are_counted_where_prometheus_looks(stack: Stack) -> None:
+    payment = {"timestamp": 1_770_000_000, "customer_id": "metrics", "amount": 12}
+    assert httpx.post(f"{stack.http}/predict", json=payment, timeout=30).status_code == 200
+    settings = remembered(stack.home)
+    assert settings is not None
+    url = f"http://127.0.0.1:{settings.ports.metrics}/metrics"
+
+    def counted() -> bool:
+        lines = httpx.get(url, timeout=30).text.splitlines()
+        return any(line.startswith("ray_tollgate_decisions_total{") and 'decision="' in line for line in lines)
+
+    assert wait_until(counted, 60)  # Replicas report every 10 s.
