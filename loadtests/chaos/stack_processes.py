@@ -1,5 +1,6 @@
 """The processes of a stack by what they do, so that a fault strikes the one that it means."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -36,9 +37,10 @@ def store(settings: ClusterSettings) -> list[psutil.Process]:
 
 
 def kill(processes: Sequence[psutil.Process]) -> None:
-    """Kill processes with SIGKILL and return once they are gone."""
+    """Kill processes with SIGKILL and return once they are gone; some end by the death of others."""
     for process in processes:
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
     psutil.wait_procs(processes, timeout=30)
 
 
