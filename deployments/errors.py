@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from grpc.aio import AioRpcError  # type: ignore[import-untyped]
 from pydantic import BaseModel, ValidationError
 from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import BackPressureError, RayServeException
@@ -67,6 +68,7 @@ STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     RayError: (503, "unavailable"),
     BackPressureError: (503, "overloaded"),
     RayServeException: (503, "unavailable"),
+    AioRpcError: (503, "unavailable"),
     TimeoutError: (503, "unavailable"),
 }
 
@@ -76,7 +78,11 @@ MAX_FAULTS: Final = 16
 NO_ARRAY: Final = "must be a JSON array of at least one transaction"
 UNEXPECTED: Final = ErrorBody(code="internal", message="an unexpected error; it is logged")
 
-HANDLED: Final = (TollgateError, RayError, RayServeException, TimeoutError, ValidationError)
+CALL_FAILED: Final = (RayError, RayServeException, AioRpcError, TimeoutError)
+"""What a call of a deployment raises when the replica, or the way to it, is gone. Serve turns most of what gRPC
+says into errors of Ray; what a connection that breaks during the call raises, it passes on as it is."""
+
+HANDLED: Final = (TollgateError, *CALL_FAILED, ValidationError)
 """What :func:`describe` understands."""
 
 _FOREIGN: Final = (TollgateError, RayError, RayServeException)

@@ -44,7 +44,7 @@ async def on_all_replicas(handle: Any, method: str, *arguments: Any) -> list[Any
         handle: of the deployment, or what stands for one in the fused graph.
 
     Raises:
-        RayError, RayServeException, TimeoutError: Serve could not ask them.
+        RayError, RayServeException, AioRpcError, TimeoutError: Serve could not ask them.
     """
     if isinstance(handle, DeploymentHandle):
         answers = handle.broadcast(method, *arguments)

@@ -8,8 +8,6 @@ from fastapi import FastAPI, Request
 from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from ray.exceptions import RayError
-from ray.serve.exceptions import RayServeException
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -23,7 +21,7 @@ from deployments.arrow_bulk import ArrowBulk
 from deployments.bulk_document import BULK_ANSWERS, BULK_WORDS, bulk_body
 from deployments.deadline import TimeLeft
 from deployments.decision import Decisions
-from deployments.errors import ErrorBody, ErrorResponse, FieldError, describe, invalid
+from deployments.errors import CALL_FAILED, ErrorBody, ErrorResponse, FieldError, describe, invalid
 from deployments.garbage import collect_seldom
 from deployments.handles import Handle, hot_call, light, settled
 from deployments.hot_route import Answer, Answerer, BodyTooLarge, HotRoute, read_body, too_large
@@ -179,7 +177,7 @@ class Ingress:
         )
         api.add_exception_handler(HTTPException, _http_error)
         api.add_exception_handler(RequestValidationError, _invalid_request)
-        for kind in (Exception, TollgateError, RayError, RayServeException, TimeoutError):
+        for kind in (Exception, TollgateError, *CALL_FAILED):
             api.add_exception_handler(kind, _error)
 
         @api.post(

@@ -4,9 +4,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from ray.exceptions import RayError
-from ray.serve.exceptions import RayServeException
-
+from deployments.errors import CALL_FAILED
 from deployments.handles import on_all_replicas
 from deployments.served_bundles import ServedBundles
 from deployments.served_model import ServedModel
@@ -69,7 +67,7 @@ class ModelWatch:
         for handle in self._models:
             try:
                 answers = await on_all_replicas(handle, "hold", name, version)
-            except (RayError, RayServeException, TimeoutError) as error:
+            except CALL_FAILED as error:
                 raise RegistryUnavailable(f"the replicas of a model cannot be asked: {error!r}") from error
             for answer in answers:
                 if answer:

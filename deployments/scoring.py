@@ -108,7 +108,7 @@ class Scoring:
             chunk: 1 to ``batch.max_size`` transactions.
 
         Raises:
-            TollgateError, RayError, RayServeException, TimeoutError: it was not decided.
+            TollgateError, RayError, RayServeException, AioRpcError, TimeoutError: it was not decided.
         """
         item, max_wait_s = self._item(chunk, include_features, self._settings.bulk_deadline_ms)
         (batch, decisions), share = await self._batcher.submit(item, len(chunk), max_wait_s, bulk=True)

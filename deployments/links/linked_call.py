@@ -12,9 +12,8 @@ from functools import partial
 from typing import Any, Final
 
 import ray
-from ray.exceptions import RayError
-from ray.serve.exceptions import RayServeException
 
+from deployments.errors import CALL_FAILED
 from deployments.links.link import Arguments, Link
 from deployments.links.served import Address
 
@@ -91,7 +90,7 @@ class LinkedCall:
         """Link every replica on this machine that Serve runs, and give up those that it no longer does."""
         try:
             answers = await self._broadcast("link_address").results_async(timeout_s=ASK_S, return_exceptions=True)
-        except (RayError, RayServeException, TimeoutError) as error:
+        except CALL_FAILED as error:
             logger.warning("%s: Serve does not tell where the replicas are: %r", self._name, error)
         else:
             await self._link([answer for answer in answers if isinstance(answer, Address)])

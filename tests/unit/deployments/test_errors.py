@@ -3,6 +3,8 @@
 import traceback
 
 import pytest
+from grpc import StatusCode  # type: ignore[import-untyped]
+from grpc.aio import AioRpcError, Metadata  # type: ignore[import-untyped]
 from pydantic import TypeAdapter, ValidationError
 from ray.exceptions import ActorDiedError, RayError, RayTaskError
 from ray.serve.exceptions import BackPressureError, RayServeException
@@ -56,6 +58,7 @@ def remote(cause: Exception) -> RayTaskError:
         (RayError("x"), 503, "unavailable"),
         (ActorDiedError(), 503, "unavailable"),
         (TimeoutError(), 503, "unavailable"),
+        (AioRpcError(StatusCode.CANCELLED, Metadata(), Metadata()), 503, "unavailable"),
     ],
 )
 def test_each_error_has_its_status_and_code(error: Exception, status: int, code: str) -> None:
