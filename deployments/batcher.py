@@ -9,6 +9,7 @@ the batches by weight (start-time fair queueing, Goyal et al. 1996), so that nei
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -73,7 +74,8 @@ class MicroBatcher(Generic[Item, Result]):
         self._single: Lane[Item, tuple[Result, Share]] = Lane()
         self._bulk: Lane[Item, tuple[Result, Share]] = Lane()
         self._pump_scheduled = False
-        self._expiry: asyncio.TimerHandle | None = None
+        self._expiry: asyncio.Handle | None = None
+        self._expires_at = math.inf
         self._running: set[asyncio.Future[Result]] = set()
         self.reconfigure(settings)
 
@@ -181,14 +183,16 @@ class MicroBatcher(Generic[Item, Result]):
 
     def _expire_at(self, time: float) -> None:
         # One timer for the whole queue: it matters only while every slot is held by a batch that takes long.
-        if self._expiry is None or time < self._expiry.when():
+        # When it is due is kept here: for a time that has come, uvloop gives a handle that does not know.
+        if time < self._expires_at:
             if self._expiry is not None:
                 self._expiry.cancel()
+            self._expires_at = time
             self._expiry = asyncio.get_running_loop().call_at(time, self._expire)
 
     def _expire(self) -> None:
         """Answer the callers who waited too long, and forget those who left."""
-        self._expiry = None
+        self._expiry, self._expires_at = None, math.inf
         now = asyncio.get_running_loop().time()
         for lane in (self._single, self._bulk):
             lane.keep(partial(self._is_alive, now=now))

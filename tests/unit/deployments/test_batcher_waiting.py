@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import uvloop
 
 from features.errors import DeadlineExceeded
 from tests.unit.deployments.batches import Account, Processor, batcher, bounds, call, own, settle
@@ -228,3 +229,20 @@ async def test_in_both_lanes_time_runs_out(clock: list[float]) -> None:
     assert isinstance(single.exception(), DeadlineExceeded)
     assert (batches.queued, account.lost) == (0, {"expired": 3})
     assert account.left == [1, 0]  # Told although no batch went out.
+
+
+def test_on_the_loop_of_the_servers_two_whose_time_has_come_are_told_so() -> None:
+    async def two_too_late() -> list[BaseException | None]:
+        processor = Processor()
+        batches = batcher(processor)
+        running = call(batches, [0])
+        await settle()
+        late = [call(batches, [1], max_wait_s=0.0), call(batches, [2], max_wait_s=0.0)]
+        await asyncio.wait(late)
+        await processor.release(0)
+        assert own(running) == [0]
+        return [one.exception() for one in late]
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        errors = runner.run(two_too_late())
+    assert [type(error) for error in errors] == [DeadlineExceeded, DeadlineExceeded]
