@@ -12,7 +12,7 @@ promise was broken. The tables are left as Markdown and JSON in the results fold
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -26,6 +26,7 @@ from loadtests.chaos import changes as change_list
 from loadtests.chaos import faults as fault_list
 from loadtests.chaos.campaign import Result, run_trials
 from loadtests.chaos.configured import configured
+from loadtests.chaos.faults import Fault
 from loadtests.chaos.hosts import faults as host_faults
 from loadtests.chaos.hosts.campaign import run_host_trials
 from loadtests.chaos.hosts.hosts import hosts
@@ -39,6 +40,8 @@ STRIKE_S: Final = 3.0
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 
+Names = Annotated[str, typer.Option(help="Names with commas between, or all.")]
+Seconds = Annotated[float, typer.Option(min=5, help="Of load for each, at least.")]
 Rate = Annotated[float, typer.Option(min=1, help="Payments a second.")]
 Seed = Annotated[int, typer.Option(help="Of customers, amounts, and the schedule.")]
 Out = Annotated[Path, typer.Option(help="Folder for the tables.")]
@@ -60,8 +63,8 @@ def chosen(names: str, known: Sequence[str]) -> list[str]:
 @app.command("faults")
 def faults_command(
     home: Home = None,
-    faults: Annotated[str, typer.Option(help="Names with commas between, or all.")] = ALL,
-    seconds: Annotated[float, typer.Option(min=5, help="Of load a fault, at least.")] = 20,
+    faults: Names = ALL,
+    seconds: Seconds = 20,
     rate: Rate = 30,
     seed: Seed = 1,
     replicas: Replicas = 1,
@@ -69,18 +72,15 @@ def faults_command(
 ) -> None:
     """Strike a stack with each fault in turn; a row each."""
     with reporting():
-        names = chosen(faults, list(fault_list.FAULTS))
-        trials = [
-            Trial(name, fault_list.WORDS[name], [(STRIKE_S, fault_list.FAULTS[name])], seconds) for name in names
-        ]
+        trials = _one_by_one(faults, fault_list.FAULTS, fault_list.WORDS, seconds)
         _command("faults", standing_settings(home), trials, (rate, seed, replicas), True, out)
 
 
 @app.command("changes")
 def changes_command(
     home: Home = None,
-    changes: Annotated[str, typer.Option(help="Names with commas between, or all.")] = ALL,
-    seconds: Annotated[float, typer.Option(min=5, help="Of load a change, at least.")] = 20,
+    changes: Names = ALL,
+    seconds: Seconds = 20,
     rate: Rate = 30,
     seed: Seed = 1,
     replicas: Replicas = 1,
@@ -88,18 +88,18 @@ def changes_command(
 ) -> None:
     """Make each change in turn; no request may see it."""
     with reporting():
-        names = chosen(changes, list(change_list.CHANGES))
-        trials = [
-            Trial(name, change_list.WORDS[name], [(STRIKE_S, change_list.CHANGES[name])], seconds)
-            for name in names
-        ]
+        trials = _one_by_one(changes, change_list.CHANGES, change_list.WORDS, seconds)
         _command("changes", standing_settings(home), trials, (rate, seed, replicas), False, out)
+
+
+def _one_by_one(names: str, acts: Mapping[str, Fault], words: Mapping[str, str], seconds: float) -> list[Trial]:
+    return [Trial(name, words[name], [(STRIKE_S, acts[name])], seconds) for name in chosen(names, list(acts))]
 
 
 @app.command("soak")
 def soak_command(
     home: Home = None,
-    faults: Annotated[str, typer.Option(help="Names with commas between, or all.")] = ALL,
+    faults: Names = ALL,
     seconds: Annotated[float, typer.Option(min=30, help="Of load.")] = 1800,
     rate: Rate = 30,
     seed: Seed = 1,
@@ -118,8 +118,8 @@ def hosts_command(
     config: Annotated[Path, typer.Option(help="Serve config; a copy for trials is deployed.")] = Path(
         "serve_config.yaml"
     ),
-    faults: Annotated[str, typer.Option(help="Names with commas between, or all.")] = ALL,
-    seconds: Annotated[float, typer.Option(min=5, help="Of load a fault, at least.")] = 20,
+    faults: Names = ALL,
+    seconds: Seconds = 20,
     rate: Rate = 10,
     seed: Seed = 1,
     transactions: Annotated[int | None, typer.Option(help="Simulated, for a first model.")] = None,
