@@ -147,14 +147,11 @@ async def _decided(decider: Decider, batch: TransactionBatch, include_features: 
 
 
 def described(error: Exception) -> tuple[int, ErrorBody]:
-    """Return HTTP status and body of an error; what an operator should see to is logged."""
+    """Return HTTP status and body of an error; a defect is logged."""
     if not isinstance(error, HANDLED):
         logger.error("an unexpected error; the request gets 500", exc_info=error)
         return 500, UNEXPECTED
-    status, body = describe(error)
-    if status >= 500 and body.code != "overloaded":
-        logger.error("transactions were not decided", exc_info=error)
-    return status, body
+    return describe(error)
 
 
 def refusal(error: Exception) -> Answer:

@@ -13,12 +13,12 @@ from deployments.batcher import MicroBatcher, Observer, Share, stays
 from deployments.bulk import refusal, wants_features
 from deployments.deadline import TimeLeft
 from deployments.decision import Decisions
-from deployments.errors import HANDLED, UNEXPECTED
+from deployments.errors import CALL_FAILED, HANDLED, UNEXPECTED
 from deployments.hot_route import Answer, Gone
 from deployments.responses import error_json, prediction
 from deployments.settings import IngressSettings
 from features.admission import check_width
-from features.errors import TransactionConflict
+from features.errors import DeadlineExceeded, TollgateError, TransactionConflict
 from features.transaction import Transaction, TransactionBatch, check_transaction
 
 logger = logging.getLogger("ray.serve")
@@ -108,7 +108,7 @@ class Scoring:
             chunk: 1 to ``batch.max_size`` transactions.
 
         Raises:
-            TollgateError, RayError, RayServeException, AioRpcError, TimeoutError: it was not decided.
+            TollgateError, RayError, RayServeException, AioRpcError: it was not decided.
         """
         item, max_wait_s = self._item(chunk, include_features, self._settings.bulk_deadline_ms)
         (batch, decisions), share = await self._batcher.submit(item, len(chunk), max_wait_s, bulk=True)
@@ -134,9 +134,16 @@ class Scoring:
             waited_s=now - min(item.arrived for item in items),
             left_s=max(min(item.deadline for item in items) - now, MIN_LEFT_S),
         )
-        # The graph keeps to the earliest deadline; a graph that does not answer must not hold a slot for ever.
-        async with asyncio.timeout_at(max(item.deadline for item in items)):
-            return batch, await self._decide(batch, any(item.include_features for item in items), time)
+        try:
+            # The graph keeps to the earliest deadline; a graph that does not answer must not hold a slot for ever.
+            async with asyncio.timeout_at(max(item.deadline for item in items)):
+                return batch, await self._decide(batch, any(item.include_features for item in items), time)
+        except TimeoutError as error:
+            raise DeadlineExceeded("the decision was not made in time; retry after a pause") from error
+        except (TollgateError, *CALL_FAILED) as error:
+            # Once a batch: a line and a traceback for each of its transactions would cost more than deciding them.
+            logger.error("a batch of %d transactions was not decided: %r", len(batch), error)
+            raise
 
 
 def _joined(contents: Sequence[Transaction | TransactionBatch]) -> TransactionBatch:

@@ -170,11 +170,30 @@ async def test_an_error_of_the_graph_is_answered_in_the_one_shape_and_the_servic
     assert (await service.predict(encode(GOOD), b"")).status == 200
 
 
+async def test_a_batch_that_is_not_decided_is_logged_once_and_without_a_stack(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    service = scoring(Graph(errors={0: ActorDiedError()}))
+    answers = await asyncio.gather(*(service.predict(encode(GOOD), b"") for _ in range(5)))
+    assert [answer.status for answer in answers] == [503] * 5
+    [record] = caplog.records
+    assert record.getMessage().startswith("a batch of 5 transactions was not decided: ActorDiedError")
+    assert record.exc_info is None
+
+
+async def test_batches_that_are_not_decided_in_time_are_not_logged_at_all(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    service = scoring(Graph(gate=asyncio.Event()), deadline_ms=10)
+    assert (await service.predict(encode(GOOD), b"")).status == 503
+    assert caplog.records == []
+
+
 async def test_a_graph_that_never_answers_does_not_hold_its_slot_for_ever() -> None:
     graph = Graph(gate=asyncio.Event())
     service = scoring(graph, deadline_ms=10, batch=BatchSettings(slots=1))
     error = error_of(await service.predict(encode(GOOD), b""), 503)
-    assert error["code"] == "unavailable"
+    assert error["code"] == "overloaded"
     assert graph.gate is not None
     graph.gate.set()
     service.reconfigure(IngressSettings())
