@@ -8,6 +8,8 @@ script of ours, which mends this and then becomes HAProxy.
   pass on gets 500, or 404 where it does not know the application yet, as after its own crash. Clients take these
   for final. They get a 503 with Retry-After in the error shape of the API, at once. (The route prefix is /, so
   HAProxy itself has nothing else to say 404 to. And no deployment here scales to zero, which that proxy is for.)
+* Under overload an ingress would spend its time on reading requests that it must refuse. So HAProxy hands it no
+  more than ``PAYMENTS`` at once, each with its whole body, and refuses what has waited for ``QUEUE_MS``.
 * A client that connects and says nothing, or sends its headers a byte a minute, keeps its connection for an hour,
   and with 4,096 of them nobody else is let in. It gets ``REQUEST_S``.
 * The statistics page and the metrics are bound to all interfaces, and everybody may talk to the admin socket. They
@@ -28,6 +30,11 @@ REQUEST_S: Final = 10
 SILENT_S: Final = 90
 """Seconds of silence, of a client in its body or of a replica in its answer, that end a request. More than a
 stream of lines may stand still (``max_stall_ms``), or a bulk request may be decided for."""
+PAYMENTS: Final = 256
+"""Requests for the decision on one payment that an ingress replica has at once. At 30 ms a decision that is 8,500
+a second, more than one event loop can read."""
+QUEUE_MS: Final = 100
+"""Time that such a request may wait for its turn; then it gets 503, which HAProxy says at a tenth of the cost."""
 WANTED_CONNECTIONS: Final = 20_000
 OWN_FILES: Final = 500
 """Files of HAProxy itself, and of its health checks."""
@@ -63,15 +70,31 @@ done
 umask 077
 cat {head} {body} >"$(dirname "$config")/500.http"
 grep -q '^ *timeout http-request' "$config" || {{
-    sed -e 's/^defaults$/defaults\\n    timeout http-request {request_s}s/' \\
+    sed -e 's/^defaults$/defaults\\n    timeout http-request {request_s}s\\n    timeout queue {queue_ms}ms/' \\
         -e 's|return status 404 .*|return status 503 {retry} file {body}|' \\
         -e 's/^\\( *bind \\)\\**:\\({stats}\\|{metrics}\\) *$/\\1{loopback}:\\2/' \\
         -e 's/^\\( *stats socket .*\\) mode 666 /\\1 mode 600 /' \\
         -e '/^ *server .* check backup *$/d' \\
-        "$config" >"$config.new" && mv "$config.new" "$config"
+        -e '/^frontend http_frontend/a\\    http-request wait-for-body time {request_s}s if {{ path /predict }}' \\
+        "$config" | awk -f {twin} >"$config.new" && mv "$config.new" "$config"
 }} || exit 1
 exec {binary} "$@"
 """
+TWIN: Final = """\
+/^ *acl is_[^ ]+ path \\/$/ {{ root = substr($2, 4); twin = root "-via-ingress-request-router" }}
+$1 == "use_backend" && $2 == root {{ print "    use_backend " twin " if is_" root " !{{ path /predict }}" }}
+/^[a-z]/ {{ inside = $1 == "backend" && $2 == root }}
+inside && $1 == "backend" {{ copy = "backend " twin "\\n    http-reuse always\\n" }}
+inside && $1 == "server" {{
+    copy = copy "    server " $2 " " $3 " track " root "/" $2 "\\n"
+    $0 = $0 " maxconn {payments}"
+}}
+{{ print }}
+END {{ printf "%s", copy }}
+"""
+"""Gives the backend of the prefix / a twin with the same servers, for everything but the decision on one payment.
+That alone is bounded: a bulk request or a stream may take its time. The twin has the name that Serve itself gives
+to a second backend, and looks for where it counts the requests that a node still has."""
 
 
 def start_script(settings: ClusterSettings) -> Path:
@@ -82,6 +105,8 @@ def start_script(settings: ClusterSettings) -> Path:
     """
     # The folder's name is a hash: its path needs no quotes, neither for the shell nor for sed.
     script, head, body = script_path(settings), settings.runtime / "503.head", settings.runtime / "503.json"
+    twin = settings.runtime / "twin.awk"
+    twin.write_text(TWIN.format(payments=PAYMENTS))
     head.write_bytes(HEAD)
     body.write_bytes(BODY)
     script.write_text(
@@ -90,6 +115,8 @@ def start_script(settings: ClusterSettings) -> Path:
             body=body,
             retry=RETRY,
             request_s=REQUEST_S,
+            queue_ms=QUEUE_MS,
+            twin=twin,
             stats=settings.ports.haproxy_stats,
             metrics=settings.ports.haproxy_metrics,
             loopback=LOOPBACK,

@@ -185,7 +185,10 @@ SERVES_PROXY = "    server SERVE_PROXY_ACTOR-head 127.0.0.1:1 check backup\n"
 def test_nothing_is_passed_on_to_serves_own_proxy(script: Path, config: Path) -> None:
     with_servers(config, REPLICA + SERVES_PROXY)
     assert check(script, config).returncode == 0
-    assert config.read_text().endswith(f"backend back\n{REPLICA}")
+    assert [line for line in config.read_text().splitlines() if " server " in f" {line}"][-1:] == [
+        REPLICA.rstrip()
+    ]
+    assert "SERVE_PROXY_ACTOR" not in config.read_text()
 
 
 def test_where_no_replica_is_left_to_ask_clients_are_told_to_come_again(script: Path, config: Path) -> None:

@@ -1,0 +1,173 @@
+"""What HAProxy hands to an ingress replica at once, and what it refuses by itself; behind it a replica that waits."""
+
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+
+from cluster.haproxy import start_script
+from cluster.settings import ClusterSettings
+
+PAYMENTS = 2
+PATIENCE_S = 60
+
+# As Serve writes it, less what no request meets.
+CONFIG = """\
+global
+    maxconn 100
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 90s
+    timeout server 90s
+    errorfile 503 {folder}/500.http
+    balance leastconn
+frontend http_frontend
+    bind 127.0.0.1:{port}
+    acl is_http-other path_beg /other/
+    acl is_http-other path /other
+    acl is_http-tollgate path_beg /
+    acl is_http-tollgate path /
+    use_backend http-other if is_http-other
+    use_backend http-tollgate if is_http-tollgate
+    default_backend default_backend
+backend default_backend
+    http-request return status 404 content-type text/plain lf-string "Path not found."
+backend http-other
+    server other 127.0.0.1:1 check
+backend http-tollgate
+    log global
+    http-reuse always
+    option httpchk GET /-/healthz
+    http-check expect status 200
+    default-server fastinter 250ms downinter 250ms fall 2 rise 2 inter 5s check
+    server replica 127.0.0.1:{replica} check observe layer4 error-limit 3 on-error mark-down
+    server proxy 127.0.0.1:1 check backup
+listen stats
+    bind unix@{folder}/stats.sock
+    stats enable
+"""
+
+
+class Replica(ThreadingHTTPServer):
+    """Answers a POST when it is told to."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.may_answer = threading.Event()
+        self.arrived = threading.Semaphore(0)
+
+    def waits_for(self, requests: int) -> None:
+        """Return once so many requests have come."""
+        for _ in range(requests):
+            assert self.arrived.acquire(timeout=PATIENCE_S)
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Replica
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.server.arrived.release()
+        assert self.server.may_answer.wait(PATIENCE_S)
+        self._answer()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def _answer(self) -> None:
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+
+@pytest.fixture
+def replica() -> Iterator[Replica]:
+    with Replica() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.may_answer.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def service(
+    settings: ClusterSettings, tmp_path: Path, replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """The address of HAProxy in front of the replica."""
+    monkeypatch.setattr("cluster.haproxy.PAYMENTS", PAYMENTS)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(CONFIG.format(folder=tmp_path, port=port, replica=replica.server_address[1]))
+    (tmp_path / "500.http").touch()
+    settings.runtime.mkdir(mode=0o700)
+    try:
+        with subprocess.Popen([start_script(settings), "-db", "-f", config]) as server:
+            address = f"http://127.0.0.1:{port}"
+            while not answers(address):
+                assert server.poll() is None, "HAProxy has ended"
+            yield address
+            server.terminate()
+    finally:
+        shutil.rmtree(settings.runtime)
+
+
+def answers(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/health", timeout=PATIENCE_S).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def post(address: str, path: str = "/predict") -> httpx.Response:
+    return httpx.post(f"{address}{path}", content=b"{}", timeout=PATIENCE_S)
+
+
+def test_more_payments_than_a_replica_takes_at_once_are_refused_by_haproxy(service: str, replica: Replica) -> None:
+    with ThreadPoolExecutor() as others:
+        taken = [others.submit(post, service) for _ in range(PAYMENTS)]
+        replica.waits_for(PAYMENTS)
+        refused = post(service)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert refused.json()["error"]["code"] == "unavailable"
+        replica.may_answer.set()
+        assert [one.result().status_code for one in taken] == [200] * PAYMENTS
+    assert post(service).status_code == 200
+
+
+def test_bulk_requests_and_streams_take_no_payments_place(service: str, replica: Replica) -> None:
+    with ThreadPoolExecutor() as others:
+        bulk = [others.submit(post, service, "/predict/batch") for _ in range(PAYMENTS + 1)]
+        replica.waits_for(PAYMENTS + 1)
+        payment = others.submit(post, service)
+        replica.waits_for(1)
+        replica.may_answer.set()
+        assert {one.result().status_code for one in (*bulk, payment)} == {200}
+
+
+def test_a_payment_whose_body_does_not_come_takes_no_place_either(service: str, replica: Replica) -> None:
+    replica.may_answer.set()
+    stalled = [socket.create_connection(httpx.URL(service).netloc.decode().split(":")) for _ in range(PAYMENTS)]
+    try:
+        for connection in stalled:
+            connection.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{")
+        assert post(service).status_code == 200
+    finally:
+        for connection in stalled:
+            connection.close()
