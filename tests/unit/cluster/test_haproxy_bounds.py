@@ -1,4 +1,4 @@
-"""What HAProxy hands to an ingress replica at once, and what it refuses by itself; behind it a replica that waits."""
+"""What HAProxy hands to an ingress replica at once, and what it refuses; behind it a replica that waits."""
 
 import shutil
 import socket
