@@ -34,7 +34,7 @@ PAYMENTS: Final = 256
 """Requests for the decision on one payment that an ingress replica has at once. At 30 ms a decision that is 8,500
 a second, more than one event loop can read."""
 QUEUE_MS: Final = 100
-"""Time that such a request may wait for its turn; then it gets 503, which HAProxy says at a tenth of the cost."""
+"""Time that such a request may wait for its turn; then HAProxy says 503, which costs the ingress nothing."""
 WANTED_CONNECTIONS: Final = 20_000
 OWN_FILES: Final = 500
 """Files of HAProxy itself, and of its health checks."""
