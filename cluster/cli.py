@@ -22,7 +22,7 @@ from cluster import (
     offline_commands,
     tuning_commands,
 )
-from cluster.reporting import Home, reporting, standing_settings
+from cluster.reporting import Home, PortBase, PortOptions, reporting, standing_settings
 from cluster.settings import ClusterSettings, settings_from
 
 app = typer.Typer(
@@ -44,12 +44,8 @@ def up_command(
         str | None,
         typer.Option(help="Address to let clients in at; any but loopback needs API keys. [env: TOLLGATE_HOST]"),
     ] = None,
-    port: Annotated[
-        list[str] | None, typer.Option(help="A port, as name=number; repeatable. [env: TOLLGATE_PORT_<NAME>]")
-    ] = None,
-    port_base: Annotated[
-        int | None, typer.Option(help="Put all ports into one block from here. [env: TOLLGATE_PORT_BASE]")
-    ] = None,
+    port: PortOptions = None,
+    port_base: PortBase = None,
     transactions: Annotated[
         int | None, typer.Option(help="Simulated transactions for a first model, when there is none.")
     ] = None,

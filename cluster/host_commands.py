@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from cluster.reporting import Home, reporting, standing_settings
+from cluster.reporting import Home, PortBase, PortOptions, reporting, standing_settings
 from cluster.settings import Ports, settings_from
 from features.errors import ClusterError
 
@@ -21,12 +21,8 @@ def join_command(
             " [env: TOLLGATE_NODE_ADDRESS]"
         ),
     ] = None,
-    port: Annotated[
-        list[str] | None, typer.Option(help="A port, as name=number; repeatable. [env: TOLLGATE_PORT_<NAME>]")
-    ] = None,
-    port_base: Annotated[
-        int | None, typer.Option(help="Put all ports into one block from here. [env: TOLLGATE_PORT_BASE]")
-    ] = None,
+    port: PortOptions = None,
+    port_base: PortBase = None,
 ) -> None:
     """Make this machine a worker node of a cluster that `tollgate up --node-address` started elsewhere.
 

@@ -18,6 +18,13 @@ Home = Annotated[
     Path | None, typer.Option(help="State folder of the stack. [env: TOLLGATE_HOME; default: ./.tollgate]")
 ]
 
+PortOptions = Annotated[
+    list[str] | None, typer.Option(help="A port, as name=number; repeatable. [env: TOLLGATE_PORT_<NAME>]")
+]
+PortBase = Annotated[
+    int | None, typer.Option(help="Put all ports into one block from here. [env: TOLLGATE_PORT_BASE]")
+]
+
 
 @contextmanager
 def reporting() -> Iterator[None]:

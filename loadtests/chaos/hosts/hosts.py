@@ -16,6 +16,7 @@ import yaml
 from cluster.secret_files import make_secret
 from cluster.serve_config import read_config
 from cluster.settings import Ports
+from cluster.waiting import wait_until
 from deployments.access.key_file import write_keys
 from deployments.access.keys import Scope, new_key
 from features.errors import ClusterError
@@ -142,8 +143,7 @@ def _start(found: Hosts, transactions: int | None) -> None:
     trained = [] if transactions is None else ["--transactions", str(transactions)]
     with ThreadPoolExecutor(len(found.nodes)) as threads:
         head = threads.submit(found.head.tollgate, "up", *trained)
-        while not head.done() and not _listens(found.workers[0].head):
-            time.sleep(POLL_S)  # Polls a server that gives no notice.
+        wait_until(lambda: head.done() or _listens(found.workers[0].head), WHOLE_S)
         workers = [] if head.done() else [threads.submit(node.start) for node in found.workers]
         for started in (*workers, head):
             started.result()

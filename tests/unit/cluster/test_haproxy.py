@@ -19,22 +19,18 @@ from cluster.haproxy import (
     start_script,
 )
 from cluster.settings import ClusterSettings
+from tests.unit.cluster.haproxy_texts import DEFAULTS
 
-CONFIG = """\
-global
-    maxconn 100
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 90s
-    timeout server 90s
-    errorfile 503 {folder}/500.http
+CONFIG = (
+    DEFAULTS
+    + """\
 frontend front
     bind unix@{folder}/front.sock
     default_backend back
 backend back
     http-request return status 404 content-type text/plain lf-string "Path \'%[path]\' not found. Ping."
 """
+)
 
 
 @pytest.fixture

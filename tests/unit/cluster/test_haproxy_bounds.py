@@ -14,20 +14,15 @@ import pytest
 
 from cluster.haproxy import start_script
 from cluster.settings import ClusterSettings
+from tests.unit.cluster.haproxy_texts import DEFAULTS
 
 PAYMENTS = 2
 PATIENCE_S = 60
 
 # As Serve writes it, less what no request meets.
-CONFIG = """\
-global
-    maxconn 100
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 90s
-    timeout server 90s
-    errorfile 503 {folder}/500.http
+CONFIG = (
+    DEFAULTS
+    + """\
     balance leastconn
 frontend http_frontend
     bind 127.0.0.1:{port}
@@ -54,6 +49,7 @@ listen stats
     bind unix@{folder}/stats.sock
     stats enable
 """
+)
 
 
 class Replica(ThreadingHTTPServer):

@@ -1,14 +1,9 @@
-"""Ray Serve is imported here once, because its own module warns of how it declares its fields; and a clock."""
+"""A clock that a test moves by hand, and no bound on the time of an example."""
 
 import asyncio
-import warnings
 
 import pytest
 from hypothesis import settings
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)
-    import ray.serve  # noqa: F401
 
 # How long an example takes depends on the machine; pytest's own timeout ends what hangs.
 settings.register_profile("untimed", deadline=None)

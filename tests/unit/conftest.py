@@ -1,4 +1,4 @@
-"""Ray Serve is imported here once, because its own module warns of how it declares its fields."""
+"""Ray Serve is imported here, once: its own module warns of how it declares its fields."""
 
 import warnings
 
