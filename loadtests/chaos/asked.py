@@ -82,7 +82,7 @@ class Totals:
         failed: that had no decision in the end.
         busy: attempts answered by 503.
         unanswered: attempts without an answer: the connection failed, or it took too long; by kind of failure.
-        wrong: attempts answered otherwise than a client is told to expect; with their statuses.
+        wrong: attempts answered otherwise than a client is told to expect, by status and error code.
         degraded: payments whose first decision did without a part.
         differing: payments with two answers that differ, with the store at hand.
         anew: payments with two answers that differ, one of them made without the store.
@@ -150,7 +150,7 @@ def _wrong(attempt: Attempt) -> str:
     """Return the name of an answer that no client is told to expect, "" of any other."""
     if attempt.status == BUSY:
         return "" if attempt.retry_after else "503 without Retry-After"
-    return "" if attempt.status in (OK, NO_ANSWER) else str(attempt.status)
+    return "" if attempt.status in (OK, NO_ANSWER) else f"{attempt.status} {attempt.error}"
 
 
 def _first(one: Asked) -> Attempt:

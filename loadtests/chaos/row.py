@@ -17,7 +17,7 @@ class Row:
         failed: payments without a decision in the end, however often they were repeated.
         busy: 503s, each with Retry-After.
         unanswered: connections that failed, and answers that did not come in time, by kind of failure.
-        wrong: other answers, by status.
+        wrong: other answers, by status and error code.
         degraded: payments decided without a part.
         told_twice: payments with two answers that differ, with the store at hand.
         anew: payments with two answers that differ, one of them made while the store did not answer.
