@@ -31,7 +31,8 @@ def test_without_the_store_a_payment_may_be_decided_anew() -> None:
 
 
 def test_answers_that_no_client_is_told_to_expect_are_named() -> None:
-    found = totals([asked(attempt(500, error="internal"), attempt(503), attempt(503, retry_after=True), attempt())])
+    refused = [attempt(503), attempt(503, retry_after=True)]
+    found = totals([asked(attempt(500, error="internal"), *refused, attempt())])
     assert found.wrong == {"500 internal": 1, "503 without Retry-After": 1}
 
 
