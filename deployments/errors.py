@@ -82,11 +82,11 @@ CALL_FAILED: Final = (RayError, RayServeException, AioRpcError, TimeoutError)
 """What a call of a deployment raises when the replica, or the way to it, is gone. Serve turns most of what gRPC
 says into errors of Ray; what a connection that breaks during the call raises, it passes on as it is."""
 
-HANDLED: Final = (TollgateError, *CALL_FAILED, ValidationError)
-"""What :func:`describe` understands."""
+SAID: Final = (TollgateError, *CALL_FAILED)
+"""What another replica raises on purpose, or passes on of a call of its own; anything else is a defect there."""
 
-_FOREIGN: Final = (TollgateError, RayError, RayServeException)
-"""What another replica may raise on purpose; anything else is a defect there."""
+HANDLED: Final = (*SAID, ValidationError)
+"""What :func:`describe` understands."""
 
 
 def describe(error: Exception) -> tuple[int, ErrorBody]:
@@ -96,7 +96,7 @@ def describe(error: Exception) -> tuple[int, ErrorBody]:
     if isinstance(error, RayTaskError):
         # Ray's own message would be the stack of the replica, which is not for the client.
         cause = error.cause
-        return describe(cause) if isinstance(cause, _FOREIGN) else (500, UNEXPECTED)
+        return describe(cause) if isinstance(cause, SAID) else (500, UNEXPECTED)
     for kind in type(error).__mro__:
         if kind in STATUS:
             status, code = STATUS[kind]

@@ -21,7 +21,7 @@ from deployments.arrow_bulk import ArrowBulk
 from deployments.bulk_document import BULK_ANSWERS, BULK_WORDS, bulk_body
 from deployments.deadline import TimeLeft
 from deployments.decision import Decisions
-from deployments.errors import CALL_FAILED, ErrorBody, ErrorResponse, FieldError, describe, invalid
+from deployments.errors import SAID, ErrorBody, ErrorResponse, FieldError, describe, invalid
 from deployments.garbage import collect_seldom
 from deployments.handles import Handle, hot_call, light, settled
 from deployments.hot_route import Answer, Answerer, BodyTooLarge, HotRoute, read_body, too_large
@@ -46,7 +46,6 @@ from deployments.scaling import BusyShare
 from deployments.scoring import Scoring
 from deployments.settings import IngressSettings
 from deployments.status import Status, Uptime, decides, no_answer
-from features.errors import TollgateError
 from features.label import LabelBatch, LabelOutcome
 from features.transaction import Transaction, TransactionBatch
 
@@ -177,7 +176,7 @@ class Ingress:
         )
         api.add_exception_handler(HTTPException, _http_error)
         api.add_exception_handler(RequestValidationError, _invalid_request)
-        for kind in (Exception, TollgateError, *CALL_FAILED):
+        for kind in (Exception, *SAID):
             api.add_exception_handler(kind, _error)
 
         @api.post(

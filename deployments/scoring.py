@@ -13,12 +13,12 @@ from deployments.batcher import MicroBatcher, Observer, Share, stays
 from deployments.bulk import refusal, wants_features
 from deployments.deadline import TimeLeft
 from deployments.decision import Decisions
-from deployments.errors import CALL_FAILED, HANDLED, UNEXPECTED
+from deployments.errors import HANDLED, SAID, UNEXPECTED
 from deployments.hot_route import Answer, Gone
 from deployments.responses import error_json, prediction
 from deployments.settings import IngressSettings
 from features.admission import check_width
-from features.errors import DeadlineExceeded, TollgateError, TransactionConflict
+from features.errors import DeadlineExceeded, TransactionConflict
 from features.transaction import Transaction, TransactionBatch, check_transaction
 
 logger = logging.getLogger("ray.serve")
@@ -140,7 +140,7 @@ class Scoring:
                 return batch, await self._decide(batch, any(item.include_features for item in items), time)
         except TimeoutError as error:
             raise DeadlineExceeded("the decision was not made in time; retry after a pause") from error
-        except (TollgateError, *CALL_FAILED) as error:
+        except SAID as error:
             # Once a batch: a line and a traceback for each of its transactions would cost more than deciding them.
             logger.error("a batch of %d transactions was not decided: %r", len(batch), error)
             raise

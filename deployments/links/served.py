@@ -9,9 +9,10 @@ from typing import Any
 
 import ray
 
+from deployments.errors import SAID
 from deployments.links.frames import Frames, Kind
 from deployments.links.sockets import listening
-from features.errors import CallFailed, TollgateError
+from features.errors import CallFailed
 
 logger = logging.getLogger("ray.serve")
 
@@ -87,7 +88,7 @@ class _Connection(Frames):
             self.close()  # This replica stops; the caller takes the other road.
         elif (error := task.exception()) is None:
             self.send(call, Kind.ANSWER, task.result())
-        elif isinstance(error, TollgateError):
+        elif isinstance(error, SAID):
             self.send(call, Kind.ERROR, error)
         else:
             logger.error("a call failed by a defect", exc_info=error)

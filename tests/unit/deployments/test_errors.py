@@ -75,6 +75,8 @@ def test_each_error_has_its_status_and_code(error: Exception, status: int, code:
         (BundleRefused("no bundle is loaded yet"), 503, "unavailable"),
         (BackPressureError(9, 8), 503, "overloaded"),
         (RayServeException("gone"), 503, "unavailable"),
+        (AioRpcError(StatusCode.UNAVAILABLE, Metadata(), Metadata(), "secret"), 503, "unavailable"),
+        (TimeoutError("secret"), 503, "unavailable"),
         (KeyError("secret"), 500, "internal"),
         (ValueError("secret"), 500, "internal"),
         (raised({}), 500, "internal"),

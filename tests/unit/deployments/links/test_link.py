@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from grpc import StatusCode
+from grpc.aio import AioRpcError, Metadata
 
 from deployments.links.frames import HEADER
 from deployments.links.link import Arguments, Link
@@ -52,6 +54,15 @@ async def test_an_error_of_tollgate_is_raised_as_it_is() -> None:
 
     link = await connected(ServedMethod(refuse))
     with pytest.raises(BundleRefused, match="foreign fingerprint"):
+        await link.call(())
+
+
+async def test_a_failed_call_of_the_replicas_own_is_raised_as_it_is() -> None:
+    async def lose() -> None:
+        raise AioRpcError(StatusCode.UNAVAILABLE, Metadata(), Metadata(), "the connection broke")
+
+    link = await connected(ServedMethod(lose))
+    with pytest.raises(AioRpcError, match="the connection broke"):
         await link.call(())
 
 
