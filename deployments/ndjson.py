@@ -54,6 +54,7 @@ class NdjsonBulk(BulkRoad):
             settings.patience_ms / 1000,
             settings.max_stall_ms / 1000,
         )
+        cut_off = False
         try:
             async with asyncio.TaskGroup() as tasks:
                 sending = tasks.create_task(_send_from(outbox, send))
@@ -64,11 +65,13 @@ class NdjsonBulk(BulkRoad):
                         return  # The client went away.
                 outbox.end()
         except* (ReaderStalled, TimeoutError) as errors_:
-            # The last chunk is never sent, so that the client knows the stream to be cut off.
-            logger.warning("an NDJSON stream was ended: %s", errors_.exceptions[0])
-            raise ConnectionError("the stream was cut off") from None
+            logger.warning("an NDJSON stream was ended: %r", errors_.exceptions[0])
+            cut_off = True  # What is raised here, Python before 3.11.4 wraps in a group.
         finally:
             outbox.close()
+        if cut_off:
+            # The last chunk is never sent, so that the client knows the stream to be cut off.
+            raise ConnectionError("the stream was cut off")
 
     async def _answers(self, query: bytes, receive: Receive) -> AsyncIterator[bytes]:
         """Yield the answers to the lines of the body, as they are decided."""
