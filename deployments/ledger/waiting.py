@@ -3,6 +3,7 @@
 The memory of one replica: a retry that another one gets is decided anew (docs/guarantees.md).
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -37,7 +38,8 @@ class Waiting:
 
     def __init__(self, max_rows: int = MAX_ROWS) -> None:
         self._max_rows = max_rows
-        self._rows: dict[str, tuple[WaitingEntry, int]] = {}
+        # A plain dict looks for its first key among all those that were deleted in front of it.
+        self._rows: OrderedDict[str, tuple[WaitingEntry, int]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -48,7 +50,7 @@ class Waiting:
         for row, name in enumerate(entry.batch.transaction_id):
             self._rows.setdefault(name, (waiting, row))
         while len(self._rows) > self._max_rows:
-            del self._rows[next(iter(self._rows))]
+            self._rows.popitem(last=False)
 
     def entries(self, ids: Sequence[str]) -> list[WaitingEntry]:
         """Return the batches that hold one of these ids."""
