@@ -69,7 +69,9 @@ def up(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) 
 def _remove_remains(settings: ClusterSettings, steps: Steps) -> set[str]:
     """Returns the components that run and answer, after the processes of all others were stopped."""
     answering: dict[str, Callable[[], bool]] = {
-        VALKEY: lambda: valkey.answers(settings.redis_url),
+        VALKEY: lambda: (
+            valkey.answers(settings.redis_url) or valkey.loaded_percent(settings.redis_url) is not None
+        ),
         MLFLOW: lambda: registry.answers(settings.mlflow_uri),
         RAY: lambda: head.is_up(settings),
     }
@@ -97,14 +99,18 @@ def _check_ports(settings: ClusterSettings, steps: Steps) -> None:
 
 def _online_store(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps, running: bool) -> None:
     if settings.redis_url_external:
-        with steps.step("Online store (TOLLGATE_REDIS_URL)"):
+        with steps.step("Online store (TOLLGATE_REDIS_URL)") as tell:
+            valkey.wait_while_loading(settings.redis_url, tell)
             if not valkey.answers(settings.redis_url):
                 raise ClusterError(
                     "No Redis answers at TOLLGATE_REDIS_URL; correct it, or unset it for the embedded Valkey."
                 )
     elif not running:
-        with steps.step("Valkey"):
-            valkey.start_valkey(settings, environment)
+        with steps.step("Valkey") as tell:
+            valkey.start_valkey(settings, environment, tell)
+    elif valkey.loaded_percent(settings.redis_url) is not None:
+        with steps.step("Valkey") as tell:
+            valkey.wait_while_loading(settings.redis_url, tell)
 
 
 def _registry(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps, running: bool) -> None:

@@ -6,9 +6,11 @@ import pytest
 from cluster import valkey
 from cluster.processes import VALKEY, owned_by, stop
 from cluster.secret_files import read_secret
-from cluster.settings import ClusterSettings
+from cluster.settings import ClusterSettings, Waits
 from cluster.waiting import wait_until
 from features.errors import ClusterError
+
+KEYS = 20_000
 
 
 @pytest.fixture
@@ -45,10 +47,11 @@ def test_the_server_evicts_nothing_takes_no_snapshots_and_listens_on_this_machin
     store: ClusterSettings,
 ) -> None:
     with valkey.client_of(store.redis_url) as client:
-        names = ("appendonly", "appendfsync", "save", "maxmemory-policy", "bind")
+        names = ("appendonly", "appendfsync", "rdbcompression", "save", "maxmemory-policy", "bind")
         assert [client.config_get(name)[name] for name in names] == [
             "yes",
             "everysec",
+            "no",
             "",
             "noeviction",
             "127.0.0.1",
@@ -57,6 +60,24 @@ def test_the_server_evicts_nothing_takes_no_snapshots_and_listens_on_this_machin
 
 def test_the_running_server_still_carries_the_mark(store: ClusterSettings) -> None:
     assert [one.name for one in owned_by(store.home, VALKEY)] == ["valkey-server"]
+
+
+def test_a_server_that_loads_for_longer_than_a_start_may_take_is_waited_for(
+    store: ClusterSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with valkey.client_of(store.redis_url) as client:
+        client.eval("for i = 1, ARGV[1] do redis.call('SET', i, 'seen') end", 0, KEYS)
+    stop(owned_by(store.home, VALKEY), grace_s=10)
+    command = valkey.valkey_command
+    monkeypatch.setattr(valkey, "valkey_command", lambda *parts: [*command(*parts), "--key-load-delay", "100"])
+    told: list[str] = []
+    hurried = store.model_copy(update={"waits": Waits(valkey_s=0.5)})
+    valkey.start_valkey(hurried, environ, told.append)
+    assert told[0].startswith("loads its data: ")
+    assert told[-1] == ""
+    with valkey.client_of(store.redis_url) as client:
+        assert client.dbsize() == KEYS
+    assert valkey.loaded_percent(store.redis_url) is None
 
 
 def test_a_server_that_cannot_start_is_reported_with_its_log(store: ClusterSettings) -> None:
