@@ -12,7 +12,12 @@ from loadtests.chaos.hosts.faults import FAULTS
 from loadtests.chaos.hosts.hosts import Hosts, hosts
 from tests.stack import TRANSACTIONS
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(2400)]
+pytestmark = [
+    pytest.mark.chaos,
+    pytest.mark.timeout(2400),
+    # Where MLflow's registry is a file, as in tests/parity.
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"),
+]
 
 RATE = 8.0
 SECONDS = 15.0
