@@ -80,7 +80,7 @@ class Totals:
     Attributes:
         requests: payments, each once however often it was tried.
         failed: that had no decision in the end.
-        busy: attempts answered by 503.
+        busy: attempts answered by 503, by error code.
         unanswered: attempts without an answer: the connection failed, or it took too long; by kind of failure.
         wrong: attempts answered otherwise than a client is told to expect, by status and error code.
         degraded: payments whose first decision did without a part.
@@ -90,7 +90,7 @@ class Totals:
 
     requests: int
     failed: int
-    busy: int
+    busy: dict[str, int]
     unanswered: dict[str, int]
     wrong: dict[str, int]
     degraded: int
@@ -105,7 +105,7 @@ def totals(asked: Iterable[Asked]) -> Totals:
     return Totals(
         requests=len(every),
         failed=sum(one.told is None for one in every),
-        busy=sum(attempt.status == BUSY for attempt in attempts),
+        busy=dict(Counter(attempt.error for attempt in attempts if attempt.status == BUSY)),
         unanswered=dict(Counter(attempt.error for attempt in attempts if attempt.status == NO_ANSWER)),
         wrong=dict(Counter(_wrong(attempt) for attempt in attempts if _wrong(attempt))),
         degraded=sum(bool(_first(one).degraded) for one in every if one.told is not None),

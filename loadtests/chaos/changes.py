@@ -19,6 +19,7 @@ from loadtests.chaos.faults import Fault, Scene, repair
 from loadtests.chaos.second_version import second_version
 from loadtests.chaos.serve_changes import (
     IN_FORCE_S,
+    Config,
     deployments,
     for_trials,
     put_in_force,
@@ -34,16 +35,10 @@ ASK_S: Final = 10.0
 
 
 def roll_code(scene: Scene) -> None:
-    """Give all replicas another environment variable: Serve replaces every one of them."""
-    settings = scene.settings
-    before = {kind: _pids(settings, kind) for kind in stack_processes.KINDS}
-    _, config = config_to_deploy(settings)
-    changed = with_variable(config, VARIABLE, f"{os.getpid()}-{time.monotonic_ns()}")
-
-    def replaced() -> bool:
-        return all(_pids(settings, kind) and not _pids(settings, kind) & before[kind] for kind in before)
-
-    put_in_force(settings, changed, replaced)
+    """Give all replicas an environment variable, and take it from them: Serve replaces each of them twice."""
+    _, config = config_to_deploy(scene.settings)
+    _roll(scene.settings, with_variable(config, VARIABLE, f"{os.getpid()}-{time.monotonic_ns()}"))
+    _roll(scene.settings, config)
 
 
 def change_policy(scene: Scene) -> None:
@@ -105,13 +100,22 @@ CHANGES: Final[Mapping[str, Fault]] = {
 """Every change by name, in an order in which they can be made one after the other."""
 
 WORDS: Final[Mapping[str, str]] = {
-    "code": "rolling update of every replica (an environment variable)",
+    "code": "rolling update of every replica (an environment variable), and back",
     "user_config": "policy and bounds changed in place, and back",
     "model": "another version promoted, and the old one again",
     "scale_up": "each deployment from 1 replica to 2",
     "scale_down": "each deployment from 2 replicas to 1",
     "store_restart": "Valkey shut down and started with its append-only file",
 }
+
+
+def _roll(settings: ClusterSettings, config: Config) -> None:
+    before = {kind: _pids(settings, kind) for kind in stack_processes.KINDS}
+
+    def replaced() -> bool:
+        return all(_pids(settings, kind) and not _pids(settings, kind) & before[kind] for kind in before)
+
+    put_in_force(settings, config, replaced)
 
 
 def _pids(settings: ClusterSettings, kind: str) -> set[int]:

@@ -33,7 +33,7 @@ def cells(row: Row) -> list[str]:
     figures = (
         row.requests,
         row.failed,
-        row.busy,
+        sum(row.busy.values()),
         sum(row.unanswered.values()) + sum(row.wrong.values()),
         row.degraded,
         row.told_twice + row.otherwise + row.anew,

@@ -15,7 +15,7 @@ class Row:
     Attributes:
         requests: payments of the clients.
         failed: payments without a decision in the end, however often they were repeated.
-        busy: 503s, each with Retry-After.
+        busy: 503s, each with Retry-After, by error code.
         unanswered: connections that failed, and answers that did not come in time, by kind of failure.
         wrong: other answers, by status and error code.
         degraded: payments decided without a part.
@@ -34,7 +34,7 @@ class Row:
     words: str
     requests: int
     failed: int
-    busy: int
+    busy: dict[str, int]
     unanswered: dict[str, int]
     wrong: dict[str, int]
     degraded: int
@@ -99,8 +99,10 @@ def broken(row: Row, may_interrupt: bool) -> list[str]:
         f"answers were neither a decision nor a 503 with Retry-After ({_kinds(wrong)})": sum(row.wrong.values()),
     }
     if not may_interrupt:
-        unanswered = f"requests got no answer ({_kinds(row.unanswered)})"
-        counts |= {"requests got 503": row.busy, unanswered: sum(row.unanswered.values())}
+        counts |= {
+            f"requests got 503 ({_kinds(row.busy)})": sum(row.busy.values()),
+            f"requests got no answer ({_kinds(row.unanswered)})": sum(row.unanswered.values()),
+        }
     return [f"{row.name}: {count} {words}." for words, count in counts.items() if count]
 
 

@@ -7,8 +7,14 @@ BLOCKED = Told("BLOCK", 0.99, "3")
 
 
 def test_a_payment_counts_once_however_often_it_was_tried() -> None:
-    found = totals([asked(attempt(0, error="ReadError"), attempt(503, retry_after=True), attempt(), attempt())])
-    assert (found.requests, found.failed, found.busy, found.unanswered) == (1, 0, 1, {"ReadError": 1})
+    refused = attempt(503, error="overloaded", retry_after=True)
+    found = totals([asked(attempt(0, error="ReadError"), refused, attempt(), attempt())])
+    assert (found.requests, found.failed, found.busy, found.unanswered) == (
+        1,
+        0,
+        {"overloaded": 1},
+        {"ReadError": 1},
+    )
 
 
 def test_a_payment_without_a_decision_in_the_end_failed() -> None:
