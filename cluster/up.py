@@ -52,11 +52,11 @@ def up(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) 
             folder.mkdir(parents=True, exist_ok=True)
         for secret in (settings.ray_token_file, settings.valkey_password_file):
             make_secret(secret)
-        running = _remove_remains(settings, steps)
+        running = running_components(settings, steps)
         _check_ports(settings, steps)
         remember(settings)
         check_gcs_store(settings, environment)
-        _online_store(settings, environment, steps, VALKEY in running)
+        wait_for_store(settings, environment, steps, VALKEY in running)
         _registry(settings, environment, steps, MLFLOW in running)
         champion = _champion(settings, environment, steps)
         if RAY not in running:
@@ -66,8 +66,8 @@ def up(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) 
     return UpResult(RAY in running, champion, steps.seconds)
 
 
-def _remove_remains(settings: ClusterSettings, steps: Steps) -> set[str]:
-    """Returns the components that run and answer, after the processes of all others were stopped."""
+def running_components(settings: ClusterSettings, steps: Steps) -> set[str]:
+    """Returns the components that run, and answer or load their data; stops the processes of all others."""
     answering: dict[str, Callable[[], bool]] = {
         VALKEY: lambda: (
             valkey.answers(settings.redis_url) or valkey.loaded_percent(settings.redis_url) is not None
@@ -97,7 +97,12 @@ def _check_ports(settings: ClusterSettings, steps: Steps) -> None:
             raise ClusterError("\n".join(taken))
 
 
-def _online_store(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps, running: bool) -> None:
+def wait_for_store(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps, running: bool) -> None:
+    """Returns once the online store answers; starts the embedded one, unless it is running.
+
+    Raises:
+        ClusterError: it does not.
+    """
     if settings.redis_url_external:
         with steps.step("Online store (TOLLGATE_REDIS_URL)") as tell:
             valkey.wait_while_loading(settings.redis_url, tell)

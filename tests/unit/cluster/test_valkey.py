@@ -1,12 +1,16 @@
+import threading
 from collections.abc import Iterator
 from os import environ
 
 import pytest
+from rich.console import Console
 
 from cluster import valkey
 from cluster.processes import VALKEY, owned_by, stop
 from cluster.secret_files import read_secret
 from cluster.settings import ClusterSettings, Waits
+from cluster.steps import Steps
+from cluster.up import running_components, wait_for_store
 from cluster.waiting import wait_until
 from features.errors import ClusterError
 
@@ -62,22 +66,40 @@ def test_the_running_server_still_carries_the_mark(store: ClusterSettings) -> No
     assert [one.name for one in owned_by(store.home, VALKEY)] == ["valkey-server"]
 
 
-def test_a_server_that_loads_for_longer_than_a_start_may_take_is_waited_for(
-    store: ClusterSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def loads_slowly(store: ClusterSettings, monkeypatch: pytest.MonkeyPatch) -> ClusterSettings:
+    """A store that is down, and will load for longer than its start may take."""
     with valkey.client_of(store.redis_url) as client:
         client.eval("for i = 1, ARGV[1] do redis.call('SET', i, 'seen') end", 0, KEYS)
     stop(owned_by(store.home, VALKEY), grace_s=10)
     command = valkey.valkey_command
     monkeypatch.setattr(valkey, "valkey_command", lambda *parts: [*command(*parts), "--key-load-delay", "100"])
+    return store.model_copy(update={"waits": Waits(valkey_s=0.5)})
+
+
+def test_a_server_that_loads_for_longer_than_a_start_may_take_is_waited_for(loads_slowly: ClusterSettings) -> None:
     told: list[str] = []
-    hurried = store.model_copy(update={"waits": Waits(valkey_s=0.5)})
-    valkey.start_valkey(hurried, environ, told.append)
+    valkey.start_valkey(loads_slowly, environ, told.append)
     assert told[0].startswith("loads its data: ")
     assert told[-1] == ""
-    with valkey.client_of(store.redis_url) as client:
+    with valkey.client_of(loads_slowly.redis_url) as client:
         assert client.dbsize() == KEYS
-    assert valkey.loaded_percent(store.redis_url) is None
+    assert valkey.loaded_percent(loads_slowly.redis_url) is None
+
+
+def test_a_second_up_leaves_a_server_alone_that_still_loads_and_waits_for_it(
+    loads_slowly: ClusterSettings,
+) -> None:
+    steps = Steps(Console(quiet=True))
+    first = threading.Thread(target=valkey.start_valkey, args=(loads_slowly, environ))
+    first.start()
+    assert wait_until(lambda: valkey.loaded_percent(loads_slowly.redis_url) is not None, 10, poll_s=0.02)
+    [server] = owned_by(loads_slowly.home, VALKEY)
+    assert running_components(loads_slowly, steps) == {VALKEY}
+    wait_for_store(loads_slowly, environ, steps, running=True)
+    assert valkey.answers(loads_slowly.redis_url)
+    assert [one.process.pid for one in owned_by(loads_slowly.home, VALKEY)] == [server.process.pid]
+    first.join()
 
 
 def test_a_server_that_cannot_start_is_reported_with_its_log(store: ClusterSettings) -> None:
