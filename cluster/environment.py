@@ -109,8 +109,8 @@ def node_environment(settings: ClusterSettings, base: Mapping[str, str]) -> dict
             "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(ports.ingress_first),
             "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(ports.ingress_first + INGRESS_PORTS),
             # A load balancer in front of several machines needs 30 s to notice a replica that goes; the HAProxy
-            # of this machine needs one reload.
-            "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
+            # of this machine needs one reload, which waits for its turn while new replicas start.
+            "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "10",
             "AUTOSCALER_METRIC_PORT": str(ports.autoscaler_metrics),
             "DASHBOARD_METRIC_PORT": str(ports.dashboard_metrics),
         }

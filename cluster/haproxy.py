@@ -8,6 +8,8 @@ script of ours, which mends this and then becomes HAProxy.
   pass on gets 500, or 404 where it does not know the application yet, as after its own crash. Clients take these
   for final. They get a 503 with Retry-After in the error shape of the API, at once. (The route prefix is /, so
   HAProxy itself has nothing else to say 404 to. And no deployment here scales to zero, which that proxy is for.)
+* A replica that goes says so on its health page, serves on for a while, and is counted as down at once, although
+  its successor may not be known yet. It counts as up as long as that page says ``DRAINING``.
 * A replica that takes a new ``user_config`` is not among those that Serve names meanwhile, and a single one leaves
   no name at all. So where Serve names nobody, the servers of before stay; one that is gone fails its checks.
 * Under overload an ingress would spend its time on reading requests that it must refuse. So HAProxy hands it no
@@ -76,6 +78,7 @@ grep -q '^ *timeout http-request' "$config" || {{
         -e 's|return status 404 .*|return status 503 {retry} file {body}|' \\
         -e 's/^\\( *bind \\)\\**:\\({stats}\\|{metrics}\\) *$/\\1{loopback}:\\2/' \\
         -e 's/^\\( *stats socket .*\\) mode 666 /\\1 mode 600 /' \\
+        -e 's/^\\( *http-check expect\\) status 200$/\\1 rstring success|DRAINING/' \\
         -e '/^ *server .* check backup *$/d' \\
         -e '/^frontend http_frontend/a\\    http-request wait-for-body time {request_s}s if {{ path /predict }}' \\
         "$config" | awk -f {servers} >"$config.new" && mv "$config.new" "$config"

@@ -55,14 +55,20 @@ listen stats
 
 
 class Replica(ThreadingHTTPServer):
-    """Answers a POST when it is told to."""
+    """Answers a POST when it is told to.
+
+    Attributes:
+        health: status and body of its health page.
+    """
 
     daemon_threads = True
+    health = (200, "success")
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.may_answer = threading.Event()
         self.arrived = threading.Semaphore(0)
+        self.checked = threading.Semaphore(0)
 
     def waits_for(self, requests: int) -> None:
         """Return once so many requests have come."""
@@ -75,7 +81,9 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        self._answer()
+        self._answer(*self.server.health)
+        if self.path == "/-/healthz":
+            self.server.checked.release()
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
@@ -86,10 +94,11 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
-    def _answer(self) -> None:
-        self.send_response(200)
-        self.send_header("content-length", "0")
+    def _answer(self, status: int = 200, body: str = "") -> None:
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
         self.end_headers()
+        self.wfile.write(body.encode())
 
 
 @pytest.fixture
@@ -190,6 +199,19 @@ def test_a_payment_whose_body_does_not_come_takes_no_place_either(service: str, 
     finally:
         for connection in stalled:
             connection.close()
+
+
+@pytest.mark.parametrize(("page", "status"), [("DRAINING", 200), ("UNHEALTHY", 503)])
+def test_a_replica_that_goes_is_asked_until_another_is_named_and_an_unhealthy_one_is_not(
+    script: Path, config: Path, replica: Replica, page: str, status: int
+) -> None:
+    replica.may_answer.set()
+    replica.health = (503, page)
+    config.write_text(config.read_text().replace("inter 5s", "inter 100ms"))
+    with started(script, config) as address:
+        for _ in range(5):
+            assert replica.checked.acquire(timeout=PATIENCE_S)
+        assert post(address).status_code == status
 
 
 def without_replicas(config: str) -> str:
