@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import redis
@@ -39,7 +40,7 @@ def start_valkey(settings: ClusterSettings, base: Mapping[str, str], tell: Tell 
     log = settings.logs / "valkey.log"
     start_detached(
         valkey_command(_binary(), _secret_config(settings), data, settings.ports.valkey),
-        environment=component_environment(settings, VALKEY, base),
+        environment=component_environment(settings, VALKEY, base) | _allocator(),
         folder=settings.work,
         log=log,
     )
@@ -83,6 +84,22 @@ def valkey_command(
         # Its process title would overwrite its environment, and with it the mark that `down` looks for.
         *("--set-proc-title", "no"),
     ]
+
+
+def _jemalloc() -> Path:
+    ray = find_spec("ray")
+    assert ray is not None
+    assert ray.origin is not None
+    return Path(ray.origin).parent / "core" / "libjemalloc.so"
+
+
+def _allocator() -> dict[str, str]:
+    """Returns what has the server use the jemalloc that comes with Ray on Linux.
+
+    Packages of Valkey and Redis are built with it; the wheel of the embedded server is not, and takes more CPU.
+    """
+    library = _jemalloc()
+    return {"LD_PRELOAD": str(library)} if library.exists() else {}
 
 
 def answers(url: str) -> bool:

@@ -4,6 +4,7 @@ A window is as many whole days before the day of its head as it is long, and wha
 quarter, without what its first day holds before the same quarter. So one look at each day serves every window.
 """
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -17,34 +18,38 @@ from features.definitions import (
     LABEL_DELAY_MS,
     RISK_WINDOWS,
     VELOCITY_LEVELS,
-    TileLevel,
 )
+from features.merchant_tail import Tail
 from features.transaction import Int64s
 
 Bools = npt.NDArray[np.bool_]
 Records = npt.NDArray[Any]
 
 _DAY_LEVEL: Final = VELOCITY_LEVELS[-1]
+assert (_DAY_LEVEL.tile_ms, _DAY_LEVEL.tiles) == (FRAUD_LEVEL.tile_ms, FRAUD_LEVEL.tiles)
 _LENGTHS: Final = np.array([window.duration_ms // DAY_MS for window in RISK_WINDOWS])
 _EDGES: Final = np.concatenate([np.zeros(1, np.int64), _LENGTHS])
 _BACK: Final = np.arange(_LENGTHS.max() + 1)
 
 
-def delayed_aggregates(merchants: Records, event_time_ms: Int64s, later: Bools | None) -> dict[str, Int64s]:
+def delayed_aggregates(tiles: Records, tail: Tail, event_time_ms: Int64s) -> dict[str, Int64s]:
     """Return the label-delayed aggregates of n merchants, each (n,) int64, under their column names.
 
     Args:
-        merchants: (n,) records of dtype ``MERCHANT``.
+        tiles: (n,) records of dtype ``TILES``.
+        tail: their arrivals that no tile holds yet.
         event_time_ms: (n,) of the transactions.
-        later: (n, RECENT_EVENTS) the remembered arrivals to take out again; None: there are none.
     """
     head = (event_time_ms - LABEL_DELAY_MS) // DAY_QUARTER_MS
-    counts, oldest = _held(merchants, _DAY_LEVEL, head)
-    if later is not None:
-        quarter = merchants["recent"]["event_time_ms"] // DAY_QUARTER_MS
-        counts -= (later & _inside(quarter, head, oldest)).sum(axis=2)
-    frauds, oldest = _held(merchants, FRAUD_LEVEL, head)
-    changes = merchants["recent_changes"]
+    days = Days.before(head)
+    oldest = _oldest(tiles[_DAY_LEVEL.name], tail.newest_ms // DAY_MS)
+    counts = days.held(tiles[_DAY_LEVEL.name], oldest)
+    long_ago = tail.counts & (tail.time_ms < head[:, None] * DAY_QUARTER_MS)
+    if long_ago.any():
+        counts += (long_ago & _inside(tail.time_ms // DAY_QUARTER_MS, head, oldest)).sum(axis=2)
+    oldest = _oldest(tiles[FRAUD_LEVEL.name])
+    frauds = days.held(tiles[FRAUD_LEVEL.name], oldest)
+    changes = tiles["recent_changes"]
     # Labels known at or after a transaction are in the tiles when it arrives late or again. An empty place says 0.
     known_later = changes["known_ms"] >= event_time_ms[:, None]
     if known_later.any():
@@ -57,24 +62,44 @@ def delayed_aggregates(merchants: Records, event_time_ms: Int64s, later: Bools |
     return columns
 
 
-def _held(merchants: Records, level: TileLevel, head: Int64s) -> tuple[Int64s, Int64s]:
-    """Return what tiles of days hold in each window (windows, n), and the oldest day (n, 1) that they keep.
+@dataclass(frozen=True, slots=True)
+class Days:
+    """The days of n transactions that their delayed windows lie in, from the head's back.
 
-    Args:
-        head: (n,) the first quarter that the windows do not hold.
+    Attributes:
+        row: (n, 1) numbers of the transactions.
+        day: (n, d) the days.
+        slot: (n, d) where a ring holds them.
+        quarter: (n, 1) the first quarter of the head's day that the windows do not hold.
     """
-    tiles = merchants[level.name]
-    day, quarter = np.divmod(head[:, None], DAY_QUARTERS)
-    days, row = day - _BACK, np.arange(len(head))[:, None]
-    slot = days % level.tiles
-    oldest = tiles["tile"].max(axis=1, keepdims=True).astype(np.int64) - (level.tiles - 1)
-    kept = (tiles["tile"][row, slot] == days) & (days >= oldest)
-    running = (kept * tiles["count"][row, slot]).cumsum(axis=1, dtype=np.int64)
-    # Nothing of a day lies before its first quarter; -1 reads a number there that does not matter.
-    before = tiles["before"][row, slot.take(_EDGES, axis=1), quarter - 1].astype(np.int64)
-    before *= kept.take(_EDGES, axis=1) & (quarter > 0)
-    held = running.take(_LENGTHS, axis=1) - running[:, :1] + before[:, :1] - before[:, 1:]
-    return held.T, oldest
+
+    row: Int64s
+    day: Int64s
+    slot: Int64s
+    quarter: Int64s
+
+    @classmethod
+    def before(cls, head: Int64s) -> "Days":
+        """Return the days before heads (n,), the first quarters that the windows do not hold."""
+        day, quarter = np.divmod(head[:, None], DAY_QUARTERS)
+        days = day - _BACK
+        return cls(np.arange(len(head))[:, None], days, days % _DAY_LEVEL.tiles, quarter)
+
+    def held(self, ring: Records, oldest: Int64s) -> Int64s:
+        """Return what tiles of days (n, tiles) hold in each window (windows, n), from ``oldest`` (n, 1) on."""
+        kept = (ring["tile"][self.row, self.slot] == self.day) & (self.day >= oldest)
+        running = (kept * ring["count"][self.row, self.slot]).cumsum(axis=1, dtype=np.int64)
+        # Nothing of a day lies before its first quarter; -1 reads a number there that does not matter.
+        before = ring["before"][self.row, self.slot.take(_EDGES, axis=1), self.quarter - 1].astype(np.int64)
+        before *= kept.take(_EDGES, axis=1) & (self.quarter > 0)
+        held: Int64s = running.take(_LENGTHS, axis=1) - running[:, :1] + before[:, :1] - before[:, 1:]
+        return held.T
+
+
+def _oldest(ring: Records, newest: Int64s | int = 0) -> Int64s:
+    """Return the oldest day (n, 1) that counts: as many as a ring has, back from its newest and ``newest``."""
+    latest: Int64s = np.maximum(ring["tile"].max(axis=1).astype(np.int64), newest)
+    return (latest - (_DAY_LEVEL.tiles - 1))[:, None]
 
 
 def _inside(quarter: Int64s, head: Int64s, oldest: Int64s) -> Bools:

@@ -23,9 +23,9 @@ local function moved(frauds, change)
 end
 
 local function count(merchant, known_ms, quarter, change)
-  local state = redis.call('GET', merchant)
-  if not state then
-    state = EMPTY_MERCHANT
+  local state = redis.call('GET', merchant) or ''
+  if #state < TILES_BYTES then
+    state = EMPTY_TILES .. state
     redis.call('SET', merchant, state)
   end
   -- At least as long as the label key, so that a correction never meets a record that began anew in between.

@@ -28,7 +28,11 @@ EVENT: Final = np.dtype(
 """One event of a customer's or a device's log: 32 bytes, in order of arrival."""
 
 RECENT: Final = np.dtype([("event_time_ms", "<i8"), ("amount_minor", "<i8"), ("hash", "<u8")])
-"""One remembered arrival of a merchant: the first 24 bytes of an event."""
+"""One arrival of a merchant that no tile holds yet: the first 24 bytes of an event."""
+
+TAIL_EVENTS: Final = RECENT_EVENTS + 12
+"""Arrivals of a merchant at which all but the newest ``RECENT_EVENTS`` go into the tiles, so that a payment
+appends 24 bytes and touches no tile. Twelve at a time: past 4,096 bytes the server would double a key's memory."""
 
 FRAUD_TILE: Final = np.dtype([("tile", "<u4"), ("count", "<u2"), ("before", "<u2", (DAY_QUARTERS - 1,))])
 """One tile of a merchant's frauds: its day, how many transactions of it are labelled fraud, and how many of these
@@ -47,7 +51,7 @@ LABEL: Final = np.dtype([("event_time_ms", "<i8"), ("known_ms", "<i8"), ("is_fra
 LABEL_BYTES: Final = 13
 """A label key holds known_at (8), quarter of a day (4) and verdict (1) in these bytes, then the merchant's key."""
 
-LAYOUT_VERSION: Final = 3
+LAYOUT_VERSION: Final = 4
 """Part of every key: raise it when what a key holds changes."""
 
 TILE: Final = np.dtype([("tile", "<u4"), ("count", "<u4"), ("amount_minor", "<i8")])
@@ -61,18 +65,21 @@ def _tile(level: TileLevel) -> "np.dtype[np.void]":
     return DAY_TILE if level.tile_ms == DAY_MS else TILE
 
 
-MERCHANT: Final = np.dtype(
+TILES: Final = np.dtype(
     [
-        ("arrivals", "<i8"),
-        ("recent", RECENT, (RECENT_EVENTS,)),
         *((level.name, _tile(level), (level.tiles,)) for level in VELOCITY_LEVELS),
         (FRAUD_LEVEL.name, FRAUD_TILE, (FRAUD_LEVEL.tiles,)),
         ("changes", "<i8"),
         ("recent_changes", CHANGE, (RECENT_CHANGES,)),
     ]
 )
-"""The state of a merchant, however busy: rings of recent arrivals, of tiles a level, of changes of its frauds.
-3,792 bytes."""
+"""What a merchant remembers in sum, however busy: rings of tiles a level, of changes of its frauds. 3,016 bytes.
+
+A merchant's key holds its tiles, then its tail: fewer than ``TAIL_EVENTS`` arrivals of dtype ``RECENT``, the
+oldest first. A merchant that has nothing in its tiles is a tail alone, always shorter than any tiles."""
+MERCHANT: Final = np.dtype([("tiles", TILES), ("tail", RECENT, (TAIL_EVENTS - 1,))])
+"""What a merchant's key holds at most. 4,048 bytes."""
+assert TAIL_EVENTS * RECENT.itemsize < TILES.itemsize < 4096 - TAIL_EVENTS * RECENT.itemsize
 
 LOG_TTL_S: Final = (LOG_RETENTION_MS + 2 * DAY_MS) // 1000
 """Life of a silent log, in seconds: when it ends, all its events are past retention (a day for the refresh
@@ -84,7 +91,7 @@ CLAIM_TTL_S: Final = DAY_MS // 1000
 
 
 def _offset(name: str) -> int:
-    fields = MERCHANT.fields
+    fields = TILES.fields
     assert fields is not None
     return fields[name][1]
 
@@ -92,7 +99,7 @@ def _offset(name: str) -> int:
 def _level(level: TileLevel) -> str:
     return (
         f"{{at = {_offset(level.name)}, tile_ms = {level.tile_ms}, tiles = {level.tiles}, "
-        f"bytes = {MERCHANT[level.name].base.itemsize}}}"
+        f"bytes = {TILES[level.name].base.itemsize}}}"
     )
 
 
@@ -111,13 +118,14 @@ def lua_prelude() -> str:
         "CLAIM_TTL_S": CLAIM_TTL_S,
         "RECENT_EVENTS": RECENT_EVENTS,
         "RECENT_BYTES": RECENT.itemsize,
-        "TILE_BYTES": TILE.itemsize,
+        "TAIL_EVENTS": TAIL_EVENTS,
+        "TILES_BYTES": TILES.itemsize,
         "CHANGES_AT": _offset("changes"),
         "CHANGE_BYTES": CHANGE.itemsize,
         "RECENT_CHANGES": RECENT_CHANGES,
         "LABEL_BYTES": LABEL_BYTES,
         "FRAUD_LEVEL": _level(FRAUD_LEVEL),
         "VELOCITY_LEVELS": "{" + ", ".join(_level(level) for level in VELOCITY_LEVELS) + "}",
-        "EMPTY_MERCHANT": rf"string.rep('\0', {MERCHANT.itemsize})",
+        "EMPTY_TILES": rf"string.rep('\0', {TILES.itemsize})",
     }
     return "".join(f"local {name} = {value}\n" for name, value in constants.items())

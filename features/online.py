@@ -14,10 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import redis
-import redis.asyncio
 import redis.exceptions
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from features.claims import CLAIM_PREFIX, claim_keys, claims
 from features.definitions import fingerprint
@@ -25,6 +22,7 @@ from features.errors import OnlineStoreUnavailable
 from features.formulas import OWN_COLUMNS
 from features.label import LabelBatch, LabelOutcome
 from features.layout import EVENT, LABEL, LAYOUT_VERSION, lua_prelude
+from features.store_client import store_client
 from features.transaction import Int64s, TransactionBatch, transaction_hashes
 from features.windows import aggregates
 
@@ -180,11 +178,7 @@ class AsyncOnlineStore:
 
     def __init__(self, url: str, timeout_s: float = 1.0) -> None:
         self.timeout_s = timeout_s
-        # One retry, at once: it mends a connection that the server closed, and is safe (see observe). The
-        # bound on time is ours alone, so that it holds over connecting, retrying and reading together.
-        self._client = redis.asyncio.Redis.from_url(
-            url, socket_timeout=None, socket_connect_timeout=None, retry=Retry(NoBackoff(), 1)
-        )
+        self._client = store_client(url)
         self._prefix = key_prefix()
         self._observe = self._client.register_script(script("online.lua"))
         self._label = self._client.register_script(script("labels.lua"))

@@ -1,7 +1,7 @@
 """From the bytes that the online store returned to integer aggregates, a whole micro-batch at a time."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,20 +13,15 @@ from features.definitions import (
     LOG_EVENTS,
     LOG_RETENTION_MS,
     NO_TIME,
-    RECENT_EVENTS,
-    VELOCITY_LEVELS,
-    TileLevel,
     Window,
     log_columns,
 )
-from features.delayed_windows import delayed_aggregates
-from features.layout import EVENT, MERCHANT
+from features.layout import EVENT
+from features.merchants import merchant_aggregates
 from features.transaction import NO_PLACE, Int64s
 
 Bools = npt.NDArray[np.bool_]
 Records = npt.NDArray[Any]
-
-_NO_MERCHANT: Final = bytes(MERCHANT.itemsize)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,72 +133,11 @@ def _latest(visible: Visible, chosen: Bools) -> tuple[Int64s, Int64s]:
     return latest_ms, index
 
 
-def merchant_aggregates(
-    states: list[bytes], event_time_ms: Int64s, hashes: npt.NDArray[np.uint64]
-) -> dict[str, Int64s]:
-    """Return velocity and label-delayed risk of n merchants, each (n,) int64, under their column names.
-
-    Args:
-        states: n packed ``MERCHANT`` records, or b"" for a merchant without history.
-        event_time_ms, hashes: (n,) of the transactions themselves.
-    """
-    merchants = np.frombuffer(b"".join([state or _NO_MERCHANT for state in states]), MERCHANT)
-    later = _later_arrivals(merchants, event_time_ms, hashes)
-    columns: dict[str, Int64s] = {}
-    for level in VELOCITY_LEVELS:
-        first = (event_time_ms - level.window.duration_ms) // level.tile_ms
-        last = event_time_ms // level.tile_ms
-        counts, amounts = _tiles(merchants, level, first, last, later)
-        columns[f"merchant_count_{level.window.name}"] = counts
-        columns[f"merchant_amount_{level.window.name}"] = amounts
-    return columns | delayed_aggregates(merchants, event_time_ms, later)
-
-
-def _later_arrivals(merchants: Records, event_time_ms: Int64s, hashes: npt.NDArray[np.uint64]) -> Bools | None:
-    """Return which remembered arrivals (n, RECENT_EVENTS) are not in the past; None when there are none.
-
-    Not in the past: at or after the transaction in event time, or, for a retry, not before its first arrival.
-    """
-    recent = merchants["recent"]
-    last_slot = merchants["arrivals"][:, None] - 1
-    back = (last_slot - np.arange(RECENT_EVENTS)) % RECENT_EVENTS  # 0: the newest arrival.
-    remembered = back <= last_slot
-    later: Bools = remembered & (recent["event_time_ms"] >= event_time_ms[:, None])
-    itself = remembered & (recent["hash"] == hashes[:, None])
-    if itself.any():
-        first_arrival = np.where(itself, back, -1).max(axis=1)
-        later |= remembered & (back <= first_arrival[:, None])
-    return later if later.any() else None
-
-
-def _tiles(
-    merchants: Records, level: TileLevel, first: Int64s, last: Int64s, later: Bools | None
-) -> tuple[Int64s, Int64s]:
-    """Return the counts and amounts (n,) of the tiles ``first`` (n,) to ``last`` (n,) of a level.
-
-    ``later`` (n, RECENT_EVENTS) are the arrivals to take out again.
-    """
-    tiles = merchants[level.name]
-    index = tiles["tile"].astype(np.int64)
-    oldest = index.max(axis=1) - level.tiles + 1
-    begin, end = np.maximum(first, oldest)[:, None], last[:, None]
-    chosen = (index >= begin) & (index <= end)
-    counts = np.einsum("nt,nt->n", chosen, tiles["count"].astype(np.int64))
-    amounts = np.einsum("nt,nt->n", chosen, tiles["amount_minor"])
-    if later is not None:
-        recent = merchants["recent"]
-        index = recent["event_time_ms"] // level.tile_ms
-        chosen = later & (index >= begin) & (index <= end)
-        counts -= chosen.sum(axis=1)
-        amounts -= np.einsum("nt,nt->n", chosen, recent["amount_minor"])
-    return counts, amounts
-
-
 def aggregates(reply: list[bytes], event_time_ms: Int64s, hashes: npt.NDArray[np.uint64]) -> dict[str, Int64s]:
     """Return all aggregates of a micro-batch, each (n,) int64.
 
     Args:
-        reply: what ``online.lua`` returned: customer log, device log and merchant state of each transaction.
+        reply: what ``online.lua`` returned: customer log, device log and merchant key of each transaction.
         event_time_ms, hashes: (n,) of the transactions themselves.
     """
     customers = visible_events(reply[0::3], event_time_ms, hashes)

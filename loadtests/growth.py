@@ -105,7 +105,7 @@ def _sections(plan: Plan, done: Callable[[], None]) -> Iterator[Measure]:
 def _store_sections(plan: Plan, client: "redis.Redis", done: Callable[[], None]) -> Iterator[Measure]:
     if Section.HISTORY in plan.sections:
         yield from history_growth(client, done)
-        yield merchant_bytes(client)
+        yield from merchant_bytes(client)
     if Section.BATCH in plan.sections:
         yield from batch_growth(client, done)
     if Section.ENTITIES in plan.sections:

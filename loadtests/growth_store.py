@@ -38,6 +38,8 @@ USUAL_EVENTS: Final = 100
 EVENTS_OF_MANY: Final = 10
 """Events a customer where the customers are what grows: a million of them are 1.1 GB then, and not 7."""
 MERCHANTS: Final = 200
+MERCHANT_EVENTS: Final = 100
+"""Events of a merchant before it is measured: enough that its windows are read from tiles."""
 SPAN_DAYS: Final = 29
 """Within the longest window, so that every event counts in it."""
 CALLS: Final = 10
@@ -124,10 +126,8 @@ class Population:
 
     def _meet_merchants(self) -> None:
         ids = [f"m{number}" for number in range(MERCHANTS)]
-        times = np.full(MERCHANTS, self._now_ms - DAY_MS, np.int64)
-        self.store.append(
-            batch_of([f"first-{m}" for m in ids], times, [f"x-{m}" for m in ids], [None] * len(ids), ids)
-        )
+        for number in range(MERCHANT_EVENTS):
+            self.store.append(merchant_events(ids, [number] * MERCHANTS, MERCHANT_EVENTS, self._now_ms))
 
     def _events_of_template(self, start: int, stop: int, events: int) -> TransactionBatch:
         number = np.arange(start, stop)
@@ -215,12 +215,25 @@ def used_bytes(client: "redis.Redis") -> int:
     return cast(int, client.info("memory")["used_memory"])
 
 
-def merchant_bytes(client: "redis.Redis") -> Measure:
-    """Return what a merchant weighs, however busy it is."""
-    key = key_prefix() + b"m:m0"
-    return measure(
-        "history", max(HISTORIES), "memory a merchant", "bytes", [client.memory_usage(key, samples=0) or 0]
-    )
+def merchant_bytes(client: "redis.Redis") -> Iterator[Measure]:
+    """Yield what a merchant weighs that had 10 to 1,000 payments."""
+    store = OnlineStore(client)
+    now_ms = int(time.time() * 1000)
+    for events in HISTORIES:
+        name = f"of-{events}"
+        # As payments come: a string that is appended to bit by bit has more room than it fills.
+        for number in range(events):
+            store.append(merchant_events([name], [number], events, now_ms))
+        size = client.memory_usage(key_prefix() + b"m:" + name.encode(), samples=0) or 0
+        yield measure("history", events, "memory a merchant", "bytes", [size])
+
+
+def merchant_events(merchants: list[str], numbers: list[int], of: int, now_ms: int) -> TransactionBatch:
+    """Return one payment at each of these merchants: its event of that number, of so many until now."""
+    number = np.array(numbers)
+    times = now_ms - SPAN_DAYS * DAY_MS + number * (SPAN_DAYS * DAY_MS // of)
+    ids = [f"first-{merchant}-{number}" for merchant, number in zip(merchants, numbers, strict=True)]
+    return batch_of(ids, times, [f"x-{i}" for i in ids], [None] * len(ids), list(merchants))
 
 
 def batch_of(

@@ -47,6 +47,21 @@ def test_a_stop_in_order_loses_nothing(store: ClusterSettings) -> None:
         assert client.get("customer:2") == "seen"
 
 
+def test_the_server_uses_the_jemalloc_of_ray(store: ClusterSettings) -> None:
+    (server,) = owned_by(store.home, VALKEY)
+    assert any(mapped.path.endswith("ray/core/libjemalloc.so") for mapped in server.process.memory_maps())
+
+
+def test_the_server_does_without_jemalloc_where_ray_brings_none(
+    settings: ClusterSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(valkey, "_jemalloc", lambda: settings.home / "none")
+    valkey.start_valkey(settings, environ)
+    (server,) = owned_by(settings.home, VALKEY)
+    assert "LD_PRELOAD" not in server.process.environ()
+    assert stop([server], grace_s=10) == []
+
+
 def test_the_server_evicts_nothing_takes_no_snapshots_and_listens_on_this_machine_alone(
     store: ClusterSettings,
 ) -> None:

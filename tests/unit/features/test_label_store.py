@@ -8,7 +8,7 @@ import redis
 
 from features.definitions import DAY_MS, DAY_QUARTER_MS
 from features.label import LabelBatch, LabelOutcome
-from features.layout import LABEL_BYTES, MERCHANT, MERCHANT_TTL_S, RECENT_CHANGES
+from features.layout import LABEL_BYTES, MERCHANT_TTL_S, RECENT, RECENT_CHANGES, TILES
 from features.online import OnlineStore, key_prefix
 from features.transaction import NO_PLACE, TransactionBatch
 
@@ -168,5 +168,5 @@ def test_labels_and_their_merchants_end_by_themselves_and_the_merchant_last(
     assert say(store, True, MONDAY_MS) == NEW
     merchant, label = (client.ttl(key_prefix() + key) for key in (b"m:shop", b"l:t1"))
     assert MERCHANT_TTL_S - 60 < label <= merchant <= MERCHANT_TTL_S
-    assert client.strlen(key_prefix() + b"m:shop") == MERCHANT.itemsize
+    assert client.strlen(key_prefix() + b"m:shop") == TILES.itemsize + RECENT.itemsize
     assert client.strlen(key_prefix() + b"l:t1") == LABEL_BYTES + len(key_prefix() + b"m:shop")
