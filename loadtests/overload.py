@@ -4,9 +4,10 @@
 
 First the peak: the open-loop rate (:mod:`loadtests.open_loop`) is raised by steps until the service refuses or
 falls behind; the most that it accepted in a step is the peak. Then some seconds at half of it, some at
-``--factor`` times it, some at half of it again. Reported: goodput against the peak, p99 of what was accepted, how
-fast the rest is refused, seconds from the end of the overload until half the peak is served as before it, and the
-memory of every process. Left in the results folder: ``overload.json`` and ``overload.png``.
+``--factor`` times it, some at half of it again. Reported: goodput against the peak, p99 of what was accepted at
+the peak and beyond it, how fast the rest is refused, seconds from the end of the overload until half the peak is
+served as before it, and the memory of every process. Left in the results folder: ``overload.json`` and
+``overload.png``.
 """
 
 import asyncio
@@ -76,6 +77,14 @@ class Phase:
         return 1e3 * percentile([value for second in self.seconds for value in getattr(second, of)], percent)
 
 
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """The most that the service accepted a second, and its p99 at the highest rate that it held, in ms."""
+
+    rate: float
+    p99_ms: float
+
+
 def percentile(values: Sequence[float], percent: float) -> float:
     """Return a percentile (nearest rank); 0 of nothing.
 
@@ -99,6 +108,7 @@ class Report:
     goodput_of_peak: float
     p50_ms_before: float
     p99_ms_before: float
+    p99_ms_at_peak: float
     p99_ms: float
     refused_share: float
     refused_p99_ms: float
@@ -110,17 +120,18 @@ class Report:
     memory_mib: Memory
 
 
-def report_of(peak: float, factor: float, phases: Sequence[Phase], memory: Memory) -> Report:
+def report_of(peak: Peak, factor: float, phases: Sequence[Phase], memory: Memory) -> Report:
     """Return the report of the three phases: before, overload, after."""
     before, overload, after = phases
     return Report(
-        peak=peak,
+        peak=peak.rate,
         factor=factor,
         offered=overload.rate,
         goodput=overload.goodput,
-        goodput_of_peak=overload.goodput / peak,
+        goodput_of_peak=overload.goodput / peak.rate,
         p50_ms_before=before.percentile_ms("latencies_s", 50),
         p99_ms_before=before.percentile_ms("latencies_s", 99),
+        p99_ms_at_peak=peak.p99_ms,
         p99_ms=overload.percentile_ms("latencies_s", 99),
         refused_share=overload.share("refused"),
         refused_p99_ms=overload.percentile_ms("refusals_s", 99),
@@ -156,7 +167,7 @@ def bodies() -> Iterator[bytes]:
         number += 1
 
 
-async def find_peak(load: OpenLoop, first: float, pause_s: float = 1.0) -> float:
+async def find_peak(load: OpenLoop, first: float, pause_s: float = 1.0) -> Peak:
     """Return the most that the service accepted a second while the rate was raised by steps.
 
     Args:
@@ -166,7 +177,7 @@ async def find_peak(load: OpenLoop, first: float, pause_s: float = 1.0) -> float
     Raises:
         ClusterError: it accepted nothing.
     """
-    rate, best = first, 0.0
+    rate, best, p99_ms = first, 0.0, 0.0
     while True:
         for _ in range(ATTEMPTS):
             begun = len(load.seconds)
@@ -175,12 +186,14 @@ async def find_peak(load: OpenLoop, first: float, pause_s: float = 1.0) -> float
             step = Phase("step", rate, load.seconds[begun:])
             best = max(best, step.goodput)
             held = step.share("refused") <= REFUSED_SHARE and step.goodput >= RECOVERED * rate
+            if held or not p99_ms:
+                p99_ms = step.percentile_ms("latencies_s", 99)
             if held:
                 break
         if not best:
             raise ClusterError("The service accepted nothing; is it up, and idle?")
         if not held:
-            return best
+            return Peak(best, p99_ms)
         rate *= STEP
 
 
@@ -195,11 +208,11 @@ async def overload(
     source = bodies()
     load = OpenLoop("127.0.0.1", settings.ports.http, lambda: next(source), connections)
     peak = await find_peak(load, first)
-    console.print(f"peak: {peak:,.0f}/s")
+    console.print(f"peak: {peak.rate:,.0f}/s")
     await asyncio.sleep(SETTLE_S)
     before = read_memory(settings.home, 0.0)
     phases = []
-    for name, rate in (("before", peak / 2), ("overload", factor * peak), ("after", peak / 2)):
+    for name, rate in (("before", peak.rate / 2), ("overload", factor * peak.rate), ("after", peak.rate / 2)):
         begun = len(load.seconds)
         await load.send(rate, seconds)
         phases.append(Phase(name, rate, load.seconds[begun:]))
@@ -222,6 +235,7 @@ def table_of(report: Report) -> Table:
         (f"offered, {report.factor:g} x", f"{report.offered:,.0f}/s"),
         ("goodput", f"{report.goodput:,.0f}/s, {report.goodput_of_peak:.0%} of the peak"),
         ("p99 at half the peak", f"{report.p99_ms_before:,.0f} ms"),
+        ("p99 at the peak", f"{report.p99_ms_at_peak:,.0f} ms"),
         ("p99 of the accepted", f"{report.p99_ms:,.0f} ms"),
         ("503 with Retry-After", f"{report.refused_share:.1%}, p99 {report.refused_p99_ms:,.0f} ms"),
         ("other answers, or none", f"{report.other_share:.2%} {report.others or ''}"),

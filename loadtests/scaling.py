@@ -4,8 +4,9 @@
 
 The delays of ``serve_config.yaml`` are made for days, not for a test of minutes. So the command deploys a copy of
 the config in which every ``upscale_delay_s`` and ``downscale_delay_s`` is short, and in the end the config as it
-was. It leaves ``scaling.csv``, ``scaling.png`` and locust's own files in the results folder, and fails when a
-request failed, or when no deployment scaled up and came back.
+was. A small machine is full before any loop of it is as busy as its target: there ``--target-share`` lowers every
+target in the copy. It leaves ``scaling.csv``, ``scaling.png`` and locust's own files in the results folder, and
+fails when a request failed, or when no deployment scaled up and came back.
 """
 
 import copy
@@ -58,34 +59,46 @@ class Sampler:
             self.missed += 1
 
 
-def with_delays(config: dict[str, Any], upscale_delay_s: float, downscale_delay_s: float) -> dict[str, Any]:
-    """Return a copy of a Serve config in which each deployment that scales has these delays."""
-    changed = copy.deepcopy(config)
-    for application in changed["applications"]:
-        for deployment in application.get("deployments", []):
-            if "autoscaling_config" in deployment:
-                deployment["autoscaling_config"] |= {
-                    "upscale_delay_s": upscale_delay_s,
-                    "downscale_delay_s": downscale_delay_s,
-                }
-    return changed
+@dataclass(frozen=True, slots=True)
+class Haste:
+    """How the copy of the config differs: delays in seconds, and the share of each target that it keeps."""
+
+    upscale_delay_s: float = 3
+    downscale_delay_s: float = 12
+    target_share: float = 1
+
+    def __str__(self) -> str:
+        delays = f"{self.upscale_delay_s:g} s up, {self.downscale_delay_s:g} s down"
+        return f"delays {delays}" + (f"; {self.target_share:g} of each target" if self.target_share != 1 else "")
+
+    def of(self, config: dict[str, Any]) -> dict[str, Any]:
+        """Return a copy of a Serve config in which each deployment that scales does so in haste."""
+        changed = copy.deepcopy(config)
+        for application in changed["applications"]:
+            for deployment in application.get("deployments", []):
+                if "autoscaling_config" in deployment:
+                    # In its place, not in itself: YAML lets deployments share one.
+                    deployment["autoscaling_config"] = self._scaling(deployment["autoscaling_config"])
+        return changed
+
+    def _scaling(self, own: dict[str, Any]) -> dict[str, Any]:
+        delays = {"upscale_delay_s": self.upscale_delay_s, "downscale_delay_s": self.downscale_delay_s}
+        policy = own["policy"]
+        kwargs = policy["policy_kwargs"]
+        target = {"target": kwargs["target"] * self.target_share}
+        return own | delays | {"policy": policy | {"policy_kwargs": kwargs | target}}
 
 
 @contextmanager
-def deployed_with(
-    settings: ClusterSettings, upscale_delay_s: float, downscale_delay_s: float, say: Callable[[str], None]
-) -> Iterator[None]:
-    """Deploy the config of a stack with other delays, and in the end the one that it had.
+def deployed_with(settings: ClusterSettings, haste: Haste, say: Callable[[str], None]) -> Iterator[None]:
+    """Deploy a copy of the config of a stack that scales in haste, and in the end the config itself.
 
     Raises:
         ClusterError: Serve refused it, or it did not come up.
     """
     _, config = config_to_deploy(settings)
-    say(
-        f"Deploying a copy of {settings.config.name} that scales up after {upscale_delay_s:g} s and down after"
-        f" {downscale_delay_s:g} s."
-    )
-    deploy(settings, with_delays(config, upscale_delay_s, downscale_delay_s))
+    say(f"Deploying a copy of {settings.config.name}: {haste}.")
+    deploy(settings, haste.of(config))
     try:
         time.sleep(SETTLE_S)  # Serve shows the old state until its controller has taken the config.
         wait_until_running(settings, lambda _: None)
@@ -128,12 +141,12 @@ def _words(stages: Sequence[Stage]) -> str:
     return ", ".join(str(stage.users) for stage in stages)
 
 
-def scale(load: Load, settings: ClusterSettings, folder: Path, delays_s: tuple[float, float]) -> "Run":
+def scale(load: Load, settings: ClusterSettings, folder: Path, haste: Haste) -> "Run":
     """Run a staged load against a stack and return what it showed; the stack has its own config afterwards.
 
     Args:
         folder: of locust's results, absolute; made when it is missing.
-        delays_s: before replicas are added, and before they are taken away.
+        haste: of the copy of the config that is deployed meanwhile.
 
     Raises:
         ClusterError: Serve refused the config, it did not come up, or the dashboard never answered.
@@ -143,7 +156,7 @@ def scale(load: Load, settings: ClusterSettings, folder: Path, delays_s: tuple[f
     folder.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
     sampler = Sampler(lambda: applications(settings, ASK_TIMEOUT_S))
-    with deployed_with(settings, *delays_s, console.print), console.status("Running the load"):
+    with deployed_with(settings, haste, console.print), console.status("Running the load"):
         watched = run_locust(command, folder, load.duration_s, sampler)
     if not sampler.samples:
         raise ClusterError(f"Ray's dashboard at {settings.dashboard_url} never answered within {ASK_TIMEOUT_S} s.")
@@ -170,9 +183,13 @@ def main(
     processes: Annotated[int, typer.Option(min=1, help="Locust processes.")] = 1,
     upscale_delay_s: Annotated[float, typer.Option(min=0, help="In the copy of the config.")] = 3,
     downscale_delay_s: Annotated[float, typer.Option(min=0, help="In the copy of the config.")] = 12,
+    target_share: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Share of each deployment's target in the copy of the config.")
+    ] = 1,
 ) -> None:
     """Run a load in steps against a stack of this machine, and show how its replicas follow."""
     folder = results.resolve()
+    haste = Haste(upscale_delay_s, downscale_delay_s, target_share)
     with reporting():
         settings = standing_settings(home)
         plan = _plan(stages)
@@ -186,10 +203,9 @@ def main(
             batch_size=batch_size,
             processes=processes,
         )
-        run = scale(load, settings, folder, (upscale_delay_s, downscale_delay_s))
+        run = scale(load, settings, folder, haste)
     write_csv(folder / "scaling.csv", run.seconds)
-    title = f"{traffic} traffic; delays {upscale_delay_s:g} s up, {downscale_delay_s:g} s down"
-    write_plot(folder / "scaling.png", run.seconds, plan, title)
+    write_plot(folder / "scaling.png", run.seconds, plan, f"{traffic} traffic; {haste}")
     found, console = courses(run.seconds), Console()
     console.print(summary(found, plan, run.seconds))
     console.print(f"{len(run.seconds)} samples of the replicas; {run.missed} times the dashboard did not answer.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.open_loop import OpenLoop, Second
-from loadtests.overload import Phase, bodies, find_peak, memory_of, recovered_s, report_of
+from loadtests.overload import Peak, Phase, bodies, find_peak, memory_of, recovered_s, report_of
 from loadtests.overload_plot import write_plot
 from loadtests.sustained import Reading
 
@@ -29,10 +29,10 @@ AFTER = Phase("after", 50, [second(20, refused=30), second(50, took_s=0.5), seco
 
 
 def test_the_report_sets_goodput_against_the_peak() -> None:
-    report = report_of(100, 3, (BEFORE, OVERLOAD, AFTER), {})
+    report = report_of(Peak(100, 20), 3, (BEFORE, OVERLOAD, AFTER), {})
     assert (report.goodput, report.goodput_of_peak) == (90, 0.9)
     assert report.refused_share == pytest.approx(0.7)
-    assert (report.p99_ms_before, report.p99_ms) == (pytest.approx(10), pytest.approx(50))
+    assert (report.p99_ms_before, report.p99_ms_at_peak, report.p99_ms) == pytest.approx((10, 20, 50))
     assert report.refused_p99_ms == pytest.approx(1)
 
 
@@ -52,12 +52,13 @@ class Limited(OpenLoop):
     async def send(self, rate: float, seconds: int) -> None:
         self.rates.append(rate)
         taken = min(300, int(rate))
-        self.seconds += [second(taken, refused=int(rate) - taken)] * seconds
+        took_s = 0.01 if rate < 310 else 0.09
+        self.seconds += [second(taken, refused=int(rate) - taken, took_s=took_s)] * seconds
 
 
 async def test_the_peak_is_what_the_service_takes_when_more_is_offered() -> None:
     load = Limited()
-    assert await find_peak(load, 100, pause_s=0.0) == 300
+    assert await find_peak(load, 100, pause_s=0.0) == Peak(300, pytest.approx(10))
     assert load.rates[-1] > 300
 
 

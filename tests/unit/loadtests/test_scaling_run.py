@@ -8,7 +8,7 @@ import yaml
 from deployments.config_lint import lint
 from features.errors import ClusterError
 from loadtests.growth_replicas import held
-from loadtests.scaling import PLAN, Sampler, verdict, with_delays
+from loadtests.scaling import PLAN, Haste, Sampler, verdict
 from loadtests.scaling_samples import Course
 from loadtests.stages import duration_s, parse_stages
 
@@ -18,9 +18,9 @@ STILL = Course("Router", 1, 1, 1, None, None)
 STUCK = Course("Features", 1, 2, 2, 10.0, None)
 
 
-def test_the_copy_differs_in_the_delays_alone() -> None:
+def test_the_copy_differs_in_delays_and_targets_alone() -> None:
     before = deepcopy(CONFIG)
-    changed = with_delays(CONFIG, 3, 12)
+    changed = Haste(3, 12, target_share=0.5).of(CONFIG)
     assert before == CONFIG
     assert lint(yaml.safe_dump(changed)) == []
     for deployment, own in zip(
@@ -29,10 +29,16 @@ def test_the_copy_differs_in_the_delays_alone() -> None:
         if "autoscaling_config" not in own:
             assert deployment == own
             continue
-        scaling = deployment["autoscaling_config"]
+        scaling, policy = deployment["autoscaling_config"], own["autoscaling_config"]["policy"]
         assert (scaling["upscale_delay_s"], scaling["downscale_delay_s"]) == (3, 12)
+        assert scaling["policy"]["policy_kwargs"]["target"] == policy["policy_kwargs"]["target"] / 2
         own_delays = {name: own["autoscaling_config"][name] for name in ("upscale_delay_s", "downscale_delay_s")}
-        assert deployment | {"autoscaling_config": scaling | own_delays} == own
+        assert deployment | {"autoscaling_config": scaling | own_delays | {"policy": policy}} == own
+
+
+def test_a_haste_says_what_it_changes() -> None:
+    assert str(Haste(3, 12)) == "delays 3 s up, 12 s down"
+    assert str(Haste(3, 12, 0.25)) == "delays 3 s up, 12 s down; 0.25 of each target"
 
 
 def test_held_replicas_are_the_bounds_of_the_autoscaler() -> None:
