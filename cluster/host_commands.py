@@ -49,9 +49,20 @@ def join_command(
         console.print(f"{settings.hosts.node_address} {joined}; the head is {address}.")
 
 
-def leave_command(home: Home = None) -> None:
-    """Stop the worker node of this machine: what `tollgate down` does, but refuses on a head."""
-    from cluster.down import down
+def leave_command(
+    home: Home = None,
+    drain_s: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Seconds that Serve has to replace this node's replicas elsewhere; 0: stop them at once."
+        ),
+    ] = 120,
+) -> None:
+    """Take the worker node of this machine out of its cluster: its replicas first, then all of its processes.
+
+    Take it out of the load balancer before: clients that are connected to this machine are cut off in the end.
+    """
+    from cluster.leave import leave
     from cluster.steps import Steps
 
     console = Console(stderr=True)
@@ -61,7 +72,7 @@ def leave_command(home: Home = None) -> None:
             raise ClusterError(
                 f"{settings.home} is no worker node; `tollgate down` stops a head with all it serves."
             )
-        result = down(settings, Steps(console))
+        result = leave(settings, os.environ, Steps(console), drain_s)
         console.print(f"Left. {result.stopped} processes stopped." if result.stopped else "Nothing was running.")
 
 

@@ -77,6 +77,19 @@ def name_of(process: psutil.Process) -> str:
     return name
 
 
+def arguments_of(process: psutil.Process) -> list[str]:
+    """Returns the command line of a process; nothing for one that has gone."""
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return []
+
+
+def title_of(process: psutil.Process) -> str:
+    """Returns the title that a Ray worker gives itself; "" for a process that has gone."""
+    return next(iter(arguments_of(process)), "")
+
+
 def start_detached(
     command: Sequence[str | Path], *, environment: Mapping[str, str], folder: Path, log: Path
 ) -> None:

@@ -2,13 +2,16 @@
 
 import sys
 from collections.abc import Mapping
+from typing import Final
 
 from cluster.environment import node_environment
 from cluster.haproxy import start_script
 from cluster.head import ATTEMPTS, make_private, run_ray_start, stop_ray
-from cluster.processes import RAY, owned_by
+from cluster.processes import RAY, arguments_of, owned_by
 from cluster.settings import ClusterSettings
 from features.errors import ClusterError
+
+NODE_ID: Final = "--node_id="
 
 
 def start_worker(settings: ClusterSettings, base: Mapping[str, str]) -> None:
@@ -51,3 +54,10 @@ def worker_command(settings: ClusterSettings) -> list[str]:
 def is_up(settings: ClusterSettings) -> bool:
     """Returns whether the raylet of this machine lives. It ends by itself once the head has given it up."""
     return "raylet" in {one.name for one in owned_by(settings.home, RAY)}
+
+
+def node_id(settings: ClusterSettings) -> str:
+    """Returns what Ray calls this node, in hex; "" where its raylet has gone."""
+    raylets = [one.process for one in owned_by(settings.home, RAY) if one.name == "raylet"]
+    arguments = [argument for process in raylets for argument in arguments_of(process)]
+    return next((one.removeprefix(NODE_ID) for one in arguments if one.startswith(NODE_ID)), "")

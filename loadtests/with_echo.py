@@ -53,7 +53,12 @@ def _held(replicas: int, ingress: dict[str, Any]) -> dict[str, Any]:
 
 
 def _patient(deadline_ms: float, ingress: dict[str, Any]) -> dict[str, Any]:
-    return ingress | {"user_config": ingress.get("user_config", {}) | {"deadline_ms": deadline_ms}}
+    """Return an ingress with this deadline, which the fused one has in its section of that name."""
+    given = ingress.get("user_config", {})
+    deadline = {"deadline_ms": deadline_ms}
+    if ingress["name"] == "Fused":
+        return ingress | {"user_config": given | {"ingress": given.get("ingress", {}) | deadline}}
+    return ingress | {"user_config": given | deadline}
 
 
 def main(

@@ -6,7 +6,7 @@ from typing import Final
 
 import psutil
 
-from cluster.processes import RAY, VALKEY, owned_by
+from cluster.processes import RAY, VALKEY, owned_by, title_of
 from cluster.settings import ClusterSettings
 
 REPLICA: Final = "ray::ServeReplica:tollgate:"
@@ -47,12 +47,3 @@ def kill(processes: Sequence[psutil.Process]) -> None:
 def _titled(settings: ClusterSettings, title: str) -> list[psutil.Process]:
     found = [one.process for one in owned_by(settings.home, RAY) if title_of(one.process).startswith(title)]
     return sorted(found, key=lambda process: process.create_time())
-
-
-def title_of(process: psutil.Process) -> str:
-    """Return the title that a Ray worker gives itself; "" for a process that has gone."""
-    try:
-        arguments = process.cmdline()
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return ""
-    return arguments[0] if arguments else ""

@@ -15,6 +15,8 @@ from loadtests.chaos.hosts.network import plug
 
 AWAY_S: Final = 15.0
 """How long a host that was killed stays away."""
+DRAIN_S: Final = 20
+"""How long Serve has to take a node's replicas away before it leaves."""
 CUT_S: Final = 20.0
 """How long a link stays cut: less than the head needs to give a node up, so that the node is its own again."""
 LONG_CUT_S: Final = 90.0
@@ -28,6 +30,18 @@ def lose_worker(hosts: Hosts) -> None:
     victim = hosts.workers[-1]
     victim.kill()
     time.sleep(AWAY_S)  # The fault itself: the others serve alone.
+    hosts.make_whole()
+
+
+def leave(hosts: Hosts) -> None:
+    """Take a worker node out by ``tollgate leave``; some seconds later it joins again.
+
+    The other worker has no room for a second replica of a kind, so this one's replicas serve until the deadline.
+    """
+    victim = hosts.workers[-1]
+    victim.tollgate("leave", "--drain-s", str(DRAIN_S))
+    time.sleep(AWAY_S)  # The others serve alone.
+    victim.start()
     hosts.make_whole()
 
 
@@ -50,6 +64,7 @@ def lose_head(hosts: Hosts) -> None:
 
 
 FAULTS: Final[Mapping[str, HostFault]] = {
+    "leave": leave,
     "worker": lose_worker,
     "head": lose_head,
     "link": partial(cut_link, CUT_S),
@@ -58,6 +73,7 @@ FAULTS: Final[Mapping[str, HostFault]] = {
 """Every fault by name."""
 
 WORDS: Final[Mapping[str, str]] = {
+    "leave": f"a worker node leaves (`tollgate leave`), and joins again after {AWAY_S:g} s",
     "worker": f"kill -9 of everything on a worker node, which joins again after {AWAY_S:g} s",
     "link": f"the link of a worker node cut for {CUT_S:g} s",
     "link_long": f"the link of a worker node cut for {LONG_CUT_S:g} s: the head gives it up, and it joins again",

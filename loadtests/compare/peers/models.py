@@ -4,6 +4,8 @@ Read from the exported files alone (xgb.ubj, lr.json), so that it imports nothin
 """
 
 import json
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +20,19 @@ BUNDLE_VARIABLE: Final = "COMPARE_BUNDLE"
 """Names the folder with the exported files, in the environment of every peer."""
 
 Floats = npt.NDArray[np.float64]
+
+
+def fraud_probability(folder: Path) -> Callable[[float, float], float]:
+    """Return the function from the scores of LR and XGBoost to a probability: a weighted mean, calibrated."""
+    manifest: dict[str, Any] = json.loads((folder / "bundle.json").read_bytes())
+    weights, curve = manifest["ensemble"], manifest["calibration"] or {"a": 1, "b": 1, "c": 0}
+
+    def probability(lr: float, xgb: float) -> float:
+        mean = weights["lr"] * lr + weights["xgb"] * xgb
+        log_odds = curve["a"] * math.log(mean) - curve["b"] * math.log1p(-mean) + curve["c"]
+        return 1 / (1 + math.exp(-log_odds))
+
+    return probability
 
 
 def logistic_regression(folder: Path) -> Pipeline:

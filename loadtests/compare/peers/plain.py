@@ -15,7 +15,7 @@ import redis
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from loadtests.compare.peers.models import BUNDLE_VARIABLE, boosted_trees, logistic_regression
+from loadtests.compare.peers.models import BUNDLE_VARIABLE, boosted_trees, fraud_probability, logistic_regression
 
 NIGHT_ENDS_HOUR: Final = 6
 LONGEST_S: Final = 30 * 24 * 3600.0
@@ -40,6 +40,7 @@ def create() -> FastAPI:
     """Return the application; uvicorn calls it in each worker."""
     folder = Path(os.environ[BUNDLE_VARIABLE])
     lr, xgb = logistic_regression(folder), boosted_trees(folder)
+    combined = fraud_probability(folder)
     names = list(xgb.get_booster().feature_names or ())
     store: Any = redis.Redis.from_url(os.environ["COMPARE_REDIS_URL"], decode_responses=True)
     api = FastAPI(title="Plain")
@@ -56,7 +57,7 @@ def create() -> FastAPI:
         lr_score = float(lr.predict_proba(frame)[0, 1])
         xgb_score = float(xgb.predict_proba(frame)[0, 1])
         store.hset(key, mapping=updated(payment, profile))
-        probability = (lr_score + xgb_score) / 2
+        probability = combined(lr_score, xgb_score)
         return {
             "transaction_id": payment.transaction_id,
             "prediction": "FRAUD" if probability > 0.5 else "LEGIT",

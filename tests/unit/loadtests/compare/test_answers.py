@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from features.online import OnlineStore
 from features.transaction import Transaction, TransactionBatch
 from loadtests.compare.answers import TOLERANCE, answers, check, expected, known_payments, read
 from loadtests.compare.errors import PeerUnavailable
-from loadtests.compare.peers.models import BothModels
+from loadtests.compare.peers.models import BothModels, fraud_probability
 from loadtests.compare.systems import select
 from tests.unit.loadtests.compare.examples import bundle
 from tests.unit.loadtests.compare.http_server import Answer, answering
+from training.bundle import EnsembleWeights
+from training.calibration import Calibration
 
 BUNDLE = bundle()
 
@@ -144,3 +147,13 @@ def test_the_peers_models_equal_the_bundle(tmp_path: Path) -> None:
     got = np.array(BothModels(tmp_path).scores(matrix))
     np.testing.assert_allclose(got[:, 0], want.lr, rtol=0, atol=1e-12)
     np.testing.assert_allclose(got[:, 1], want.xgb, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("calibration", [None, Calibration(a=1.1, b=0.9, c=0.1)])
+def test_the_peers_combine_both_scores_as_the_bundle_does(tmp_path: Path, calibration: Calibration | None) -> None:
+    changes = {"ensemble": EnsembleWeights(lr=0.15, xgb=0.85), "calibration": calibration}
+    saved = replace(BUNDLE, manifest=BUNDLE.manifest.model_copy(update=changes))
+    saved.save(tmp_path)
+    lr, xgb = np.array([0.2, 0.9, 1e-6]), np.array([0.7, 0.01, 1e-3])
+    got = list(map(fraud_probability(tmp_path), lr.tolist(), xgb.tolist()))
+    np.testing.assert_allclose(got, saved.combine(lr, xgb), rtol=1e-12)
