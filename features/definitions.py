@@ -20,6 +20,7 @@ before the transaction. An event counts when it *arrived* before the transaction
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Final, Literal
 
 SECOND_MS: Final = 1000
@@ -317,6 +318,7 @@ FORMULAS_VERSION: Final = 2
 """Raise it with every change of what a formula or an evaluator computes; tests/unit/features pins its values."""
 
 
+@cache
 def fingerprint() -> str:
     """Return the 16 hex digits that name these definitions.
 

@@ -5,8 +5,9 @@ all. The columns hold what differs from row to row, the header what does not.
 """
 
 import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -48,7 +49,9 @@ SCHEMA: Final = pa.schema(
 """Columns of an entry. Features lie in the order of the definitions that the header's fingerprint stands for."""
 
 _LENGTH: Final = struct.Struct("<I")
-_NONE: Final[tuple[str, ...]] = ()
+_TEXTS: Final = tuple(name for name, kind in _TRANSACTION if kind == _TEXT)
+_NO_RULES: Final = pa.array([], _TEXT)
+_NO_REASONS: Final = pa.array([], _REASON)
 
 
 class Header(BaseModel):
@@ -93,25 +96,43 @@ class Entry:
 
     def _columns(self) -> pa.RecordBatch:
         n, width = self.matrix.shape
-        offsets = np.arange(0, (n + 1) * width, width, dtype=np.int32) if n else np.zeros(1, np.int32)
         d = self.decisions
-        reasons = [
-            [
-                {"source": reason.source, "code": reason.code, "text": reason.text}
-                for reason in d.reasons.get(row, ())
-            ]
-            for row in range(n)
-        ]
+        texts = self._texts()
         arrays = [
-            *(pa.array(getattr(self.batch, name), kind) for name, kind in _TRANSACTION),
-            pa.ListArray.from_arrays(offsets, pa.array(np.ascontiguousarray(self.matrix, np.float64).ravel())),
-            *(pa.array(scores) for scores in (d.lr, d.xgb, d.probability)),
-            pa.array(d.decision),
-            pa.array(d.is_fraud),
-            pa.array([d.rules.get(row, _NONE) for row in range(n)], pa.list_(_TEXT)),
-            pa.array(reasons, pa.list_(_REASON)),
+            *(
+                texts[name] if kind == _TEXT else pa.array(getattr(self.batch, name), kind)
+                for name, kind in _TRANSACTION
+            ),
+            pa.ListArray.from_arrays(
+                np.arange(0, (n + 1) * width, width, dtype=np.int32) if n else np.zeros(1, np.int32),
+                pa.array(np.ascontiguousarray(self.matrix, np.float64).ravel()),
+            ),
+            *(pa.array(column) for column in (d.lr, d.xgb, d.probability, d.decision, d.is_fraud)),
+            _lists(d.rules, _NO_RULES, n),
+            _lists({row: list(map(_reason, found)) for row, found in d.reasons.items()}, _NO_REASONS, n),
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+
+    def _texts(self) -> dict[str, pa.Array]:
+        """Return the columns of text by name, converted all at once: of few rows it is the calls that cost."""
+        n = len(self.batch)
+        whole = pa.array([text for name in _TEXTS for text in getattr(self.batch, name)], _TEXT)
+        return {name: whole.slice(at * n, n) for at, name in enumerate(_TEXTS)}
+
+
+def _lists(rows: Mapping[int, Sequence[Any]], nothing: pa.Array, n: int) -> pa.Array:
+    """Return a column of n lists: those of some rows, empty ones for the others.
+
+    Args:
+        nothing: values of the lists' type, of which there are none.
+    """
+    if not rows:
+        return pa.ListArray.from_arrays(np.zeros(n + 1, np.int32), nothing)
+    return pa.array([rows.get(row, ()) for row in range(n)], pa.list_(nothing.type))
+
+
+def _reason(reason: Reason) -> dict[str, str]:
+    return {"source": reason.source, "code": reason.code, "text": reason.text}
 
 
 def parse(data: bytes) -> tuple[Header, pa.RecordBatch]:
