@@ -26,6 +26,8 @@ from rich.console import Console
 from rich.table import Table
 
 from cluster.processes import owned_by
+from cluster.reporting import Home, reporting, standing_settings
+from features.errors import ClusterError
 from loadtests.wrk import Sample, WrkFailed, find_wrk, run_wrk
 
 PEAK_S: Final = 10
@@ -181,8 +183,8 @@ def write_results(results: Path, readings: Sequence[Reading], title: str) -> Non
 
 
 def main(
-    home: Annotated[Path, typer.Option(help="State folder of the stack.")] = Path(".tollgate"),
-    url: Annotated[str, typer.Option(help="URL of the decision.")] = "http://127.0.0.1:8000/predict",
+    home: Home = None,
+    url: Annotated[str | None, typer.Option(help="URL of the decision; that of the stack unless given.")] = None,
     connections: Annotated[int, typer.Option(min=1, help="Connections.")] = 256,
     share: Annotated[
         float, typer.Option(min=0.05, max=1.0, help="Of the peak rate, which is measured first.")
@@ -199,17 +201,21 @@ def main(
 ) -> None:
     """Hold a share of the peak rate; print latency and the memory growth of each process."""
     console, errors = Console(), Console(stderr=True)
-    home = home.resolve()
+    with reporting():
+        settings = standing_settings(home)
+        if not owned_by(settings.home):
+            raise ClusterError(
+                f"No stack runs with the state folder {settings.home}; start one with `tollgate up`."
+            )
+    url = url or f"{settings.http_url}/predict"
     try:
-        if not owned_by(home):
-            raise WrkFailed(f"No stack runs with the state folder {home}; start one with `tollgate up`.")
         found = find_wrk(wrk)
         run_wrk(found, url, connections, WARM_UP_S)
         peak = run_wrk(found, url, connections, PEAK_S)
         rate = share * peak.requests_per_s
         console.print(f"peak: {peak.requests_per_s:,.0f}/s, p50 {peak.p50_ms:.1f} ms, p99 {peak.p99_ms:.1f} ms")
         with errors.status(f"{rate:,.0f}/s for {seconds} s"):
-            sample, readings = hold(home, found, url, connections, rate, seconds)
+            sample, readings = hold(settings.home, found, url, connections, rate, seconds)
     except WrkFailed as error:
         errors.print(str(error), style="red", soft_wrap=True)
         raise typer.Exit(1) from error
