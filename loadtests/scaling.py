@@ -33,6 +33,7 @@ from loadtests.scaling_plot import write_plot
 from loadtests.scaling_samples import Course, Replicas, Second, courses, join, write_csv
 from loadtests.stages import Stage, duration_s, parse_stages
 from loadtests.thresholds import Thresholds
+from loadtests.with_echo import patient
 
 PLAN: Final = "20x8,30x64,60x256,75x8"
 """Seconds x users. Each user pauses between requests, so that the load follows the users; the last stage is the
@@ -61,15 +62,22 @@ class Sampler:
 
 @dataclass(frozen=True, slots=True)
 class Haste:
-    """How the copy of the config differs: delays in seconds, and the share of each target that it keeps."""
+    """How the copy of the config differs: delays in seconds, the share of each target that it keeps, the deadline.
+
+    Attributes:
+        deadline_ms: of a decision; None: that of the config.
+    """
 
     upscale_delay_s: float = 3
     downscale_delay_s: float = 12
     target_share: float = 1
+    deadline_ms: float | None = None
 
     def __str__(self) -> str:
         delays = f"{self.upscale_delay_s:g} s up, {self.downscale_delay_s:g} s down"
-        return f"delays {delays}" + (f"; {self.target_share:g} of each target" if self.target_share != 1 else "")
+        targets = f"; {self.target_share:g} of each target" if self.target_share != 1 else ""
+        deadline = "" if self.deadline_ms is None else f"; deadline {self.deadline_ms:g} ms"
+        return f"delays {delays}{targets}{deadline}"
 
     def of(self, config: dict[str, Any]) -> dict[str, Any]:
         """Return a copy of a Serve config in which each deployment that scales does so in haste."""
@@ -79,7 +87,7 @@ class Haste:
                 if "autoscaling_config" in deployment:
                     # In its place, not in itself: YAML lets deployments share one.
                     deployment["autoscaling_config"] = self._scaling(deployment["autoscaling_config"])
-        return changed
+        return changed if self.deadline_ms is None else patient(changed, self.deadline_ms)
 
     def _scaling(self, own: dict[str, Any]) -> dict[str, Any]:
         delays = {"upscale_delay_s": self.upscale_delay_s, "downscale_delay_s": self.downscale_delay_s}
@@ -186,10 +194,16 @@ def main(
     target_share: Annotated[
         float, typer.Option(min=0.01, max=1, help="Share of each deployment's target in the copy of the config.")
     ] = 1,
+    deadline_ms: Annotated[
+        float | None,
+        typer.Option(
+            min=1, help="Of a decision, in the copy of the config: new replicas start on the same cores."
+        ),
+    ] = None,
 ) -> None:
     """Run a load in steps against a stack of this machine, and show how its replicas follow."""
     folder = results.resolve()
-    haste = Haste(upscale_delay_s, downscale_delay_s, target_share)
+    haste = Haste(upscale_delay_s, downscale_delay_s, target_share, deadline_ms)
     with reporting():
         settings = standing_settings(home)
         plan = _plan(stages)

@@ -34,10 +34,18 @@ def with_echo(
     """
     names = {application["name"] for application in echo["applications"]}
     own = [application for application in config["applications"] if application["name"] not in names]
-    patient = own if deadline_ms is None else [_each(one, partial(_patient, deadline_ms)) for one in own]
-    both = [*patient, *echo["applications"]]
+    if deadline_ms is not None:
+        own = patient({"applications": own}, deadline_ms)["applications"]
+    both = [*own, *echo["applications"]]
     held = both if ingress_replicas is None else [_each(one, partial(_held, ingress_replicas)) for one in both]
     return config | {"applications": held}
+
+
+def patient(config: dict[str, Any], deadline_ms: float) -> dict[str, Any]:
+    """Return a Serve config whose ingresses have this deadline."""
+    return config | {
+        "applications": [_each(one, partial(_patient, deadline_ms)) for one in config["applications"]]
+    }
 
 
 def _each(application: dict[str, Any], change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:

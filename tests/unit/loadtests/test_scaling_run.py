@@ -39,6 +39,15 @@ def test_the_copy_differs_in_delays_and_targets_alone() -> None:
 def test_a_haste_says_what_it_changes() -> None:
     assert str(Haste(3, 12)) == "delays 3 s up, 12 s down"
     assert str(Haste(3, 12, 0.25)) == "delays 3 s up, 12 s down; 0.25 of each target"
+    assert str(Haste(3, 12, deadline_ms=2000)) == "delays 3 s up, 12 s down; deadline 2000 ms"
+
+
+def test_a_patient_copy_has_its_deadline_in_the_ingress_alone() -> None:
+    usual, changed = (
+        {one["name"]: one.get("user_config") for one in haste.of(CONFIG)["applications"][0]["deployments"]}
+        for haste in (Haste(), Haste(deadline_ms=2000))
+    )
+    assert changed == usual | {"Ingress": usual["Ingress"] | {"deadline_ms": 2000}}
 
 
 def test_held_replicas_are_the_bounds_of_the_autoscaler() -> None:
