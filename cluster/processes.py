@@ -7,6 +7,7 @@ whatever became of their parents. Nothing is ever stopped by its name.
 
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ MARK = "TOLLGATE_CLUSTER"
 COMPONENT = "TOLLGATE_COMPONENT"
 WORK_FOLDER = "tollgate-work"
 TRAINING, RAY, MLFLOW, VALKEY = "training", "ray", "mlflow", "valkey"
+EXEC_ATTEMPTS, EXEC_PAUSE_S = 50, 0.002
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def mark_of(process: psutil.Process) -> tuple[str, str] | None:
     try:
         if process.status() == psutil.STATUS_ZOMBIE:
             return None
-        environment = process.environ()
+        environment = _environment(process)
         if MARK in environment:
             return environment[MARK], environment.get(COMPONENT, "")
         folder = Path(process.cwd())
@@ -62,6 +64,23 @@ def mark_of(process: psutil.Process) -> tuple[str, str] | None:
     if "PATH" not in environment and folder.name == WORK_FOLDER:
         return str(folder.parent), RAY
     return None
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    """Returns the environment of a process, of one that just becomes another program once it has become it.
+
+    For a moment that one shows neither environment nor command line. A thread of the kernel has no program, and a
+    title that overwrote the environment is still a command line.
+    """
+    for _ in range(EXEC_ATTEMPTS):
+        if environment := process.environ():
+            return environment
+        if process.cmdline():
+            return process.environ()  # It may have become the program in between.
+        if not process.exe():
+            break
+        time.sleep(EXEC_PAUSE_S)
+    return {}
 
 
 def name_of(process: psutil.Process) -> str:

@@ -45,16 +45,9 @@ def start_valkey(settings: ClusterSettings, base: Mapping[str, str], tell: Tell 
         log=log,
     )
 
-    gone = 0
-
     def has_begun() -> bool:
-        nonlocal gone
         url = settings.redis_url
-        if answers(url) or loaded_percent(url) is not None:
-            return True
-        # A process that just becomes another program has no environment, and so no mark, for a moment.
-        gone = 0 if owned_by(settings.home, VALKEY) else gone + 1
-        return gone > 1
+        return answers(url) or loaded_percent(url) is not None or not owned_by(settings.home, VALKEY)
 
     wait_until(has_begun, settings.waits.valkey_s)
     wait_while_loading(settings.redis_url, tell)

@@ -2,11 +2,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import psutil
 import pytest
 
-from cluster.processes import MARK, RAY, VALKEY, WORK_FOLDER, mark_of, owned_by, start_detached, stop
+from cluster.processes import COMPONENT, MARK, RAY, VALKEY, WORK_FOLDER, mark_of, owned_by, start_detached, stop
 from cluster.waiting import wait_until
 from tests.unit.cluster.conftest import Start
 
@@ -55,6 +56,36 @@ def test_a_child_is_ours_even_after_its_parent_was_killed(tmp_path: Path, start:
     assert pids(tmp_path) == {child}
     stop(owned_by(tmp_path), grace_s=5)
     assert pids(tmp_path) == set()
+
+
+class Becoming:
+    """A process that has been forked and is about to be another program: the kernel shows nothing of it yet."""
+
+    def __init__(self, asked: int, environment: dict[str, str]) -> None:
+        self.asked = asked
+        self._later = environment
+
+    def environ(self) -> dict[str, str]:
+        self.asked -= 1
+        return {} if self.asked >= 0 else self._later
+
+    def cmdline(self) -> list[str]:
+        return []
+
+    def exe(self) -> str:
+        return sys.executable
+
+    def status(self) -> str:
+        return psutil.STATUS_RUNNING
+
+    def cwd(self) -> str:
+        return "/"
+
+
+def test_a_process_that_just_becomes_another_program_is_ours() -> None:
+    found = cast(psutil.Process, Becoming(3, {MARK: "/home", COMPONENT: VALKEY}))
+    assert mark_of(found) == ("/home", VALKEY)
+    assert mark_of(cast(psutil.Process, Becoming(10**6, {}))) is None
 
 
 def test_a_process_whose_title_overwrote_its_environment_is_known_by_its_folder(
