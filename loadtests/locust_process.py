@@ -117,7 +117,7 @@ def run_locust(
     if code:
         raise LoadTestFailed(f"locust ended with {code}: {_tail(log)}")
     busy, cpu = (median(column) for column in zip(*(samples or [(0.0, 0.0)]), strict=True))
-    return Watched(min(busy, 1.0), cpu, processes)
+    return Watched(min(busy, 1.0), min(cpu, 1.0), processes)
 
 
 def busiest(before: Used, now: Used, duration_s: float) -> tuple[float, float]:
@@ -131,7 +131,8 @@ def busiest(before: Used, now: Used, duration_s: float) -> tuple[float, float]:
         for pid, (busy_s, cpu_s) in now.items()
         if pid in before
     )
-    return max(shares, default=(0.0, 0.0))
+    busy, cpu = max(shares, default=(0.0, 0.0))
+    return busy, min(cpu, busy)  # Of what never waited, rounding may leave more on a core than was busy.
 
 
 def used_s_of(process: psutil.Process) -> Used:

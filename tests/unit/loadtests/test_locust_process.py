@@ -89,3 +89,10 @@ def test_a_run_is_headless_and_leaves_csv_files_and_a_report(tmp_path: Path) -> 
     assert command[command.index("--csv") + 1] == str(tmp_path / "locust")
     assert command[command.index("--html") + 1] == str(tmp_path / "report.html")
     assert command[-2:] == ["--users", "3"]
+
+
+def test_rounding_does_not_leave_more_on_a_core_than_was_busy() -> None:
+    before, now = {1: (0.1 + 0.2, 0.3)}, {1: (0.5, 0.5)}
+    busy, cpu = busiest(before, now, 0.7)
+    assert busy < (0.5 - 0.3) / 0.7
+    assert cpu == busy
