@@ -79,7 +79,7 @@ def _environment(process: psutil.Process) -> dict[str, str]:
             return process.environ()  # It may have become the program in between.
         if not process.exe():
             break
-        time.sleep(EXEC_PAUSE_S)
+        time.sleep(EXEC_PAUSE_S)  # The kernel gives no notice of an exec.
     return {}
 
 

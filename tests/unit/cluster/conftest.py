@@ -1,6 +1,7 @@
 """Real child processes and real sockets for the tests of the launcher."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.haproxy import start_script
 from cluster.processes import COMPONENT, MARK
 from cluster.settings import ClusterSettings, Ports
 
@@ -69,3 +71,13 @@ def settings(tmp_path: Path) -> ClusterSettings:
     made.logs.mkdir(parents=True)
     made.work.mkdir()
     return made
+
+
+@pytest.fixture
+def script(settings: ClusterSettings) -> Iterator[Path]:
+    """What Serve starts for HAProxy."""
+    settings.runtime.mkdir(mode=0o700)
+    try:
+        yield start_script(settings)
+    finally:
+        shutil.rmtree(settings.runtime)

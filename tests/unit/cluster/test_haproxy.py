@@ -34,15 +34,6 @@ backend back
 
 
 @pytest.fixture
-def script(settings: ClusterSettings) -> Iterator[Path]:
-    settings.runtime.mkdir(mode=0o700)
-    try:
-        yield start_script(settings)
-    finally:
-        shutil.rmtree(settings.runtime)
-
-
-@pytest.fixture
 def config(tmp_path: Path) -> Path:
     path = tmp_path / "haproxy.cfg"
     path.write_text(CONFIG.format(folder=tmp_path))

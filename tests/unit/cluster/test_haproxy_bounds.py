@@ -1,7 +1,6 @@
 """What HAProxy hands to an ingress replica at once, and what it refuses; behind it a replica that waits."""
 
 import re
-import shutil
 import socket
 import subprocess
 import threading
@@ -112,15 +111,9 @@ def replica() -> Iterator[Replica]:
         thread.join()
 
 
-@pytest.fixture
-def script(settings: ClusterSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """What Serve starts."""
+@pytest.fixture(autouse=True)
+def _few_payments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cluster.haproxy.PAYMENTS", PAYMENTS)
-    settings.runtime.mkdir(mode=0o700)
-    try:
-        yield start_script(settings)
-    finally:
-        shutil.rmtree(settings.runtime)
 
 
 @pytest.fixture
