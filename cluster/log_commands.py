@@ -25,9 +25,10 @@ ArchiveFolder = Annotated[
 def drain_command(archive: ArchiveFolder = None, home: Home = None) -> None:
     """Move all decisions that wait in the store to Parquet, a folder a day; safe to stop and to repeat.
 
-    The deployment DecisionLog does the same in the background.
+    Small files of days that are over are joined. The deployment DecisionLog does the same in the background.
     """
     from deployments.ledger.archive import Archive
+    from deployments.ledger.compaction import Compaction
     from deployments.ledger.drain import Drain
     from deployments.ledger.folders import archive_folder
     from deployments.ledger.stream import LogStream, log_client
@@ -37,17 +38,20 @@ def drain_command(archive: ArchiveFolder = None, home: Home = None) -> None:
     with reporting():
         settings = standing_settings(home)
         folder = archive or archive_folder(settings.data)
+        total, joined = 0, 0
         with (
             log_client(settings.redis_url) as client,
             Progress(*columns, console=console, transient=True) as progress,
         ):
-            drain = Drain(LogStream(client), Archive(folder))
+            drain, compaction = Drain(LogStream(client), Archive(folder)), Compaction(Archive(folder))
             task = progress.add_task("", total=None)
-            total = 0
             while (drained := drain.cycle()).entries:
                 total += drained.transactions
                 progress.update(task, completed=total)
-        console.print(f"{total:,} decisions archived in {folder}.", soft_wrap=True)
+            while files := compaction.step():
+                joined += files
+        of_them = f" {joined:,} files of days that are over were joined." if joined else ""
+        console.print(f"{total:,} decisions archived in {folder}.{of_them}", soft_wrap=True)
 
 
 def audit_command(

@@ -2,13 +2,16 @@
 
 ``day=2026-11-22/from-<id>.parquet`` holds the log entries from that id on, up to the one that its metadata names.
 The name is the fence: of two drains that begin at the same entry only one can create the file, and none begins
-inside of what another has written. What rows refer to lies beside: ``policies/<digest>.json`` and
-``features/<fingerprint>.json``, the names of the feature columns in order.
+inside of what another has written. ``from-<id>-through-<id>.parquet`` is what several of them were joined to
+(:mod:`deployments.ledger.compaction`): files that begin within are left over, and nobody reads them. What rows
+refer to lies beside: ``policies/<digest>.json`` and ``features/<fingerprint>.json``, the names of the feature
+columns in order.
 """
 
 import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,6 +40,27 @@ ROWS: Final = pa.schema(
 ROWS_A_GROUP: Final = 4096
 """Rows of a row group. Rows lie in the order of their transaction_id, so a search reads one group a file."""
 _LAST: Final = b"tollgate.last_entry"
+_THROUGH: Final = "-through-"
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveFile:
+    """A file of the archive.
+
+    Attributes:
+        first: id of its first entry.
+        through: id of the last entry that its name says; ``first`` where the name says none.
+    """
+
+    path: Path
+    first: EntryId
+    through: EntryId
+
+    @classmethod
+    def of(cls, path: Path) -> "ArchiveFile":
+        """Return the file at a path that is named as one."""
+        first, _, through = path.stem.removeprefix("from-").partition(_THROUGH)
+        return cls(path, EntryId.parse(first), EntryId.parse(through or first))
 
 
 class Archive:
@@ -52,9 +76,8 @@ class Archive:
     def last(self) -> EntryId:
         """Return the id of the newest entry that is archived; ``START`` when there is none."""
         for day in reversed(self.days()):
-            if files := self._files(day):
-                newest = max(files, key=_first_of)
-                return EntryId.parse(pq.read_metadata(newest).metadata[_LAST].decode())
+            if files := self.files(day)[0]:
+                return last_entry(files[-1])
         return START
 
     def write(self, rows: pa.Table, first: EntryId, last: EntryId, references: Mapping[str, str]) -> bool:
@@ -68,29 +91,53 @@ class Archive:
         for digest, text in references.items():
             kind = "policies" if text.startswith("{") else "features"
             self._place(self.folder / kind / f"{digest}.json", text.encode())
-        sink = pa.BufferOutputStream()
-        table = rows.sort_by("transaction_id").replace_schema_metadata({_LAST: str(last)})
-        pq.write_table(table, sink, compression="zstd", row_group_size=ROWS_A_GROUP)
-        return self._place(self.folder / f"day={first.day}" / f"from-{first}.parquet", sink.getvalue())
+        return self._place(self._folder(first.day) / f"from-{first}.parquet", _parquet(rows, last))
+
+    def join(self, rows: pa.Table, first: EntryId, last: EntryId) -> bool:
+        """Write the rows of the entries from first to last, of one day, in place of the files that hold them.
+
+        Durable when it returns, and from its name on the only one of them that is read. False if it is there.
+        """
+        return self._place(self._folder(first.day) / f"from-{first}{_THROUGH}{last}.parquet", _parquet(rows, last))
 
     def days(self) -> list[str]:
         """Return the days that there are, oldest first."""
         return sorted(path.name.removeprefix("day=") for path in self.folder.glob("day=*"))
 
     def tables(self, day: str) -> Iterator[pa.Table]:
-        """Give the rows of a day, a file at a time, in the order of decision."""
-        for path in sorted(self._files(day), key=_first_of):
-            yield pq.read_table(path, schema=ROWS)
+        """Give the rows of a day, a file at a time, in the order of decision; each once, whoever joins files."""
+        reached = START
+        files = self.files(day)[0]
+        while files:
+            file = files.pop(0)
+            try:
+                rows, last = read_rows(file), last_entry(file)
+            except FileNotFoundError:  # It was joined with others meanwhile.
+                files = [other for other in self.files(day)[0] if other.through > reached]
+                continue
+            if file.first <= reached:
+                rows = rows.filter([EntryId.parse(entry) > reached for entry in rows["entry"].to_pylist()])
+            reached = last
+            yield rows
 
     def find(self, transaction_id: str, days: Sequence[str]) -> dict[str, Any] | None:
         """Return the row of a transaction, the newest one; None where the days have none."""
         wanted = pc.field("transaction_id") == transaction_id
         for day in sorted(days, reverse=True):
-            for path in sorted(self._files(day), key=_first_of, reverse=True):
-                if found := pq.read_table(path, schema=ROWS, filters=wanted).to_pylist():
-                    row: dict[str, Any] = found[-1]
-                    return row
+            if rows := self._newest(day, wanted):
+                return rows[-1]
         return None
+
+    def _newest(self, day: str, wanted: pc.Expression) -> list[dict[str, Any]]:
+        """Return the wanted rows of the last file of a day that has any."""
+        while True:
+            try:
+                tables = (
+                    pq.read_table(file.path, schema=ROWS, filters=wanted) for file in reversed(self.files(day)[0])
+                )
+                return next((table.to_pylist() for table in tables if len(table)), [])
+            except FileNotFoundError:
+                continue  # Files were joined meanwhile.
 
     def reference(self, kind: str, digest: str) -> str:
         """Return what rows refer to: ``kind`` is policies or features.
@@ -100,8 +147,20 @@ class Archive:
         """
         return (self.folder / kind / f"{digest}.json").read_text("utf-8")
 
-    def _files(self, day: str) -> list[Path]:
-        return list((self.folder / f"day={day}").glob("from-*.parquet"))
+    def files(self, day: str) -> tuple[list[ArchiveFile], list[ArchiveFile]]:
+        """Return the files of a day in the order of decision, and those that are left over from joining."""
+        found = [ArchiveFile.of(path) for path in self._folder(day).glob("from-*.parquet")]
+        # Of two that begin with one entry, what was joined comes first.
+        found.sort(key=lambda file: (-file.through.time_ms, -file.through.number))
+        found.sort(key=lambda file: file.first)
+        read: list[ArchiveFile] = []
+        left_over: list[ArchiveFile] = []
+        for file in found:
+            (left_over if read and file.first <= read[-1].through else read).append(file)
+        return read, left_over
+
+    def _folder(self, day: str) -> Path:
+        return self.folder / f"day={day}"
 
     def _place(self, path: Path, content: bytes) -> bool:
         """Create a file as a whole, or not at all; return False where it exists already."""
@@ -140,8 +199,28 @@ def rows_of(entry_id: EntryId, header: Header, columns: pa.RecordBatch) -> pa.Ta
     return pa.Table.from_arrays([*columns.columns, *repeated], schema=ROWS)
 
 
-def _first_of(path: Path) -> EntryId:
-    return EntryId.parse(path.stem.removeprefix("from-"))
+def read_rows(file: ArchiveFile) -> pa.Table:
+    """Return all rows of a file, as :data:`ROWS`."""
+    return pq.read_table(file.path, schema=ROWS)
+
+
+def count_rows(file: ArchiveFile) -> int:
+    """Return how many rows a file holds."""
+    return int(pq.read_metadata(file.path).num_rows)
+
+
+def last_entry(file: ArchiveFile) -> EntryId:
+    """Return the id of the last entry of a file."""
+    return EntryId.parse(pq.read_metadata(file.path).metadata[_LAST].decode())
+
+
+def _parquet(rows: pa.Table, last: EntryId) -> pa.Buffer:
+    """Return a file of rows, up to an entry, in the order of their ids, of one id in that of decision."""
+    sink = pa.BufferOutputStream()
+    order = [("transaction_id", "ascending"), ("decided_at_ms", "ascending")]
+    table = rows.sort_by(order).replace_schema_metadata({_LAST: str(last)})
+    pq.write_table(table, sink, compression="zstd", row_group_size=ROWS_A_GROUP)
+    return sink.getvalue()
 
 
 def _sync(folder: Path) -> None:

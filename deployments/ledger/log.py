@@ -8,6 +8,7 @@ from typing import Any
 
 from deployments.garbage import collect_seldom
 from deployments.ledger.archive import Archive
+from deployments.ledger.compaction import Compaction
 from deployments.ledger.drain import Drain
 from deployments.ledger.folders import archive_folder, data_folder
 from deployments.ledger.search import Search
@@ -36,6 +37,7 @@ class DecisionLog:
         archive = Archive(folder or archive_folder(data_folder(os.environ)))
         self._log = LogStream(log_client(store_url(redis_url, os.environ)))
         self._drain = Drain(self._log, archive)
+        self._compaction = Compaction(archive)
         self._search = Search(self._log, archive)
         self._metrics = LogMetrics()
         self._uptime = Uptime()
@@ -73,13 +75,15 @@ class DecisionLog:
             await asyncio.sleep(self._settings.value.drain_interval_s)
             try:
                 await self._drain_all()
+                # One file a turn: it takes a second or two of a core.
+                await asyncio.to_thread(self._compaction.step)
                 self._problem = ""
             except (OnlineStoreUnavailable, OSError) as error:
-                self._problem = f"the log is not drained: {error}"
+                self._problem = f"the log is not drained, or files of the archive are not joined: {error}"
                 logger.error(self._problem)
             except Exception:
-                self._problem = "the log is not drained, by a defect; the replica's log has it"
-                logger.exception("the log is not drained; it is tried again")
+                self._problem = "the log is not drained or joined, by a defect; the replica's log has it"
+                logger.exception("the log is not drained, or not joined; it is tried again")
 
     async def _drain_all(self) -> None:
         while (drained := await asyncio.to_thread(self._drain.cycle)).entries:

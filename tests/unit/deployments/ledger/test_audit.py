@@ -100,10 +100,12 @@ def test_what_was_decided_comes_out_again(tmp_path: Path, header: dict[str, Any]
 def changed(archive: Archive, column: str, change: Any) -> Archive:
     """Change one value of the transaction t20 in the archive."""
     [path] = archive.folder.glob("day=*/*.parquet")
-    rows = pq.read_table(path).to_pylist()
+    table = pq.read_table(path)
+    rows = table.to_pylist()
     [row] = [row for row in rows if row["transaction_id"] == "t20"]
     row[column] = change(row[column])
-    pq.write_table(ROWS.empty_table().from_pylist(rows, schema=ROWS), path)
+    schema = ROWS.with_metadata(table.schema.metadata)
+    pq.write_table(schema.empty_table().from_pylist(rows, schema=schema), path)
     return archive
 
 

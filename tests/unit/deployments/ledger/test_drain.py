@@ -2,9 +2,8 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
@@ -14,14 +13,11 @@ from deployments.ledger.drain import Drain, Drained
 from deployments.ledger.ledger import LOG_KEY, Ledger
 from deployments.ledger.stream import LogStream, log_client
 from features.errors import OnlineStoreUnavailable
+from tests.unit.deployments.ledger.deaths import Killed, killed_at
 from tests.unit.deployments.ledger.entries import POLICY, entry_of_ids
 
 LONG_S = 60.0
 DAY_MS = 86_400_000
-
-
-class Killed(BaseException):
-    """The process ends here."""
 
 
 def archived(archive: Archive) -> Counter[str]:
@@ -63,33 +59,6 @@ async def test_rows_that_were_decided_before_are_not_archived_again(
     assert archived(archive) == {"a": 1, "b": 1, "c": 1}
 
 
-def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
-    """Let the process end at the given one of the steps that touch disk or store, before it or after it.
-
-    Returns:
-        how many steps there were.
-    """
-    steps = 0
-
-    def deadly(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **options: Any) -> Any:
-            nonlocal steps
-            steps += 1
-            if steps == step:
-                raise Killed
-            result = function(*arguments, **options)
-            steps += 1
-            if steps == step:
-                raise Killed
-            return result
-
-        return call
-
-    for module, name in ((os, "link"), (os, "fsync"), (Path, "mkdir"), (LogStream, "forget_through")):
-        monkeypatch.setattr(module, name, deadly(getattr(module, name)))
-    return lambda: steps
-
-
 async def test_a_drain_that_dies_anywhere_loses_nothing_and_repeats_nothing(
     ledger: Ledger, log: LogStream, client: redis.Redis, tmp_path: Path
 ) -> None:
@@ -101,12 +70,12 @@ async def test_a_drain_that_dies_anywhere_loses_nothing_and_repeats_nothing(
         await record(ledger, *names)
         archive = Archive(tmp_path / str(step))
         with pytest.MonkeyPatch.context() as monkeypatch:
-            steps = killed_at(step, monkeypatch)
-            try:
+            steps = killed_at(
+                step, monkeypatch, (os, "link"), (os, "fsync"), (Path, "mkdir"), (LogStream, "forget_through")
+            )
+            with suppress(Killed):
                 while Drain(log, archive).cycle(max_rows=4).entries:
                     pass
-            except Killed:
-                pass
             finished = steps() < step
         # More comes before the next drain begins, so that its reads end elsewhere.
         await record(ledger, (f"{step}.late",))
