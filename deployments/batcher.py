@@ -109,18 +109,19 @@ class MicroBatcher(Generic[Item, Result]):
 
         Args:
             item: travels whole, in one batch.
-            weight: 1 to ``max_size`` transactions that it holds.
+            weight: transactions that it holds; one of more than ``max_size``, which was cut when batches were
+                larger, travels alone.
             max_wait_s: bound on the wait for a slot, not on the computation.
             bulk: whether it waits in the lane of bulk requests.
             gone: whether the client has left; asked when the item's turn has come.
 
         Raises:
-            ValueError: more transactions than a batch may hold.
+            ValueError: it holds none.
             Overloaded: the lane is full; at once, nothing was computed.
             DeadlineExceeded: the item waited too long, or its client left; nothing was computed.
         """
-        if not 0 < weight <= self._settings.max_size:
-            raise ValueError(f"a batch holds 1 to {self._settings.max_size} transactions, not {weight}")
+        if weight < 1:
+            raise ValueError(f"an item holds at least one transaction, not {weight}")
         lane, bound = (
             (self._bulk, self._settings.max_bulk_queue) if bulk else (self._single, self._settings.max_queue)
         )

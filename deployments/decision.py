@@ -1,8 +1,9 @@
 """From scores and rules to decisions: pure, a whole batch at a time."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +77,30 @@ class Decisions:
     features: Matrix | None = None
     earlier: dict[int, Earlier] = field(default_factory=dict)
     conflicts: dict[int, tuple[str, ...]] = field(default_factory=dict)
+
+    def take(self, rows: Sequence[int]) -> "Decisions":
+        """Return the decisions on the given rows, in the given order."""
+        return Decisions(
+            probability=self.probability[rows],
+            lr=self.lr[rows],
+            xgb=self.xgb[rows],
+            decision=self.decision[rows],
+            is_fraud=self.is_fraud[rows],
+            rules=_taken(self.rules, rows),
+            model_version=self.model_version,
+            degraded=self.degraded,
+            reasons=_taken(self.reasons, rows),
+            features=None if self.features is None else self.features[rows],
+            earlier=_taken(self.earlier, rows),
+            conflicts=_taken(self.conflicts, rows),
+        )
+
+
+Value = TypeVar("Value")
+
+
+def _taken(values: Mapping[int, Value], rows: Sequence[int]) -> dict[int, Value]:
+    return {at: values[row] for at, row in enumerate(rows) if row in values}
 
 
 def ensemble(lr: Scores, xgb: Scores, weights: Weights) -> Scores:

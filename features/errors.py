@@ -134,6 +134,10 @@ class DependencyDown(TollgateError):
     """A part keeps failing and was not asked; it is tried again after a pause."""
 
 
+class ForeignLog(TollgateError):
+    """The log in the store is not the one that the archive holds the beginning of; nothing is taken out of it."""
+
+
 class DecisionNotRecorded(TollgateError):
     """Neither the decision log nor the spool took a decision, so it is not told. A retry is safe."""
 

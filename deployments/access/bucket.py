@@ -33,3 +33,7 @@ class TokenBucket:
     def pay(self, transactions: int) -> None:
         """Take so many transactions out."""
         self._left -= transactions
+
+    def give_back(self, transactions: int) -> None:
+        """Put back what was paid for nothing."""
+        self._left += transactions

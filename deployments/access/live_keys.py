@@ -45,9 +45,11 @@ class LiveKeys:
         try:
             seen = _seen(self._path)
             if seen == self._seen:
+                self.problem = ""
                 return
-            self._seen = seen
             self.ring = KeyRing(read_keys(self._path))
+            # Not before: a file that could not be read is read again, though nothing but its owner may change.
+            self._seen = seen
         except InvalidKeys as error:
             self._refuse(str(error))
             return

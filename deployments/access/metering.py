@@ -59,6 +59,10 @@ class Meter:
             )
         self._bucket.pay(transactions)
 
+    def give_back(self, transactions: int) -> None:
+        """Put back what was paid for nothing."""
+        self._bucket.give_back(transactions)
+
 
 METER: Final[ContextVar[Meter | None]] = ContextVar("tollgate_meter", default=None)
 """Of the bulk request that is being answered; None where its rows cost nothing."""
@@ -93,10 +97,16 @@ class MeteredDecider:
     async def decide(
         self, chunk: TransactionBatch, include_features: bool
     ) -> tuple[TransactionBatch, Decisions, Share]:
-        """Return the decisions of a chunk.
+        """Return the decisions of a chunk; one that is not decided costs nothing.
 
         Raises:
             RateLimited: the key may send no more for now; the chunk was not decided.
         """
         pay_rows(len(chunk))
-        return await self._decider.decide(chunk, include_features)
+        try:
+            return await self._decider.decide(chunk, include_features)
+        except BaseException:
+            meter = METER.get()
+            if meter is not None:
+                meter.give_back(len(chunk))
+            raise

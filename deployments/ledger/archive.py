@@ -9,6 +9,7 @@ columns in order.
 """
 
 import os
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ ROWS_A_GROUP: Final = 4096
 """Rows of a row group. Rows lie in the order of their transaction_id, so a search reads one group a file."""
 _LAST: Final = b"tollgate.last_entry"
 _THROUGH: Final = "-through-"
+_DRAFT: Final = ".draft"
+DRAFT_S: Final = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +76,12 @@ class Archive:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def last(self) -> EntryId:
-        """Return the id of the newest entry that is archived; ``START`` when there is none."""
+    def newest(self) -> tuple[EntryId, EntryId]:
+        """Return the ids of the first and the last entry of the newest file; both ``START`` when there is none."""
         for day in reversed(self.days()):
             if files := self.files(day)[0]:
-                return last_entry(files[-1])
-        return START
+                return files[-1].first, last_entry(files[-1])
+        return START, START
 
     def write(self, rows: pa.Table, first: EntryId, last: EntryId, references: Mapping[str, str]) -> bool:
         """Write the rows of the entries from first to last, of one day; False if another drain was faster.
@@ -159,6 +162,11 @@ class Archive:
             (left_over if read and file.first <= read[-1].through else read).append(file)
         return read, left_over
 
+    def drafts(self, day: str) -> list[Path]:
+        """Return what was to become files of a day and was not touched for an hour: who was killed left it."""
+        found = self._folder(day).glob(f".*{_DRAFT}")
+        return [path for path in found if time.time() - path.stat().st_mtime > DRAFT_S]
+
     def _folder(self, day: str) -> Path:
         return self.folder / f"day={day}"
 
@@ -167,7 +175,7 @@ class Archive:
         if path.exists():
             return False
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = path.with_name(f".{uuid.uuid4().hex}.draft")
+        draft = path.with_name(f".{uuid.uuid4().hex}{_DRAFT}")
         try:
             with draft.open("wb") as file:
                 file.write(content)

@@ -46,8 +46,8 @@ class Compaction:
         """Return how many files of a day were joined; 0: all is done."""
         while True:
             files, left_over = self._archive.files(day)
-            for file in left_over:
-                file.path.unlink(missing_ok=True)
+            for path in (*(file.path for file in left_over), *self._archive.drafts(day)):
+                path.unlink(missing_ok=True)
             try:
                 group = next(groups(files, [count_rows(file) for file in files], self._rows_a_file), None)
                 if group is None:

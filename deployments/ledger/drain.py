@@ -2,7 +2,8 @@
 
 A cycle archives the oldest entries of one day and then deletes them from the store. Killed before the file has
 its name, it leaves the log as it was; killed after it, the next cycle sees how far the archive reaches and deletes
-what it has.
+what it has. What it finds in the store is the archive's own log, and not that of a store which took the place of
+the former one: no id is before the newest file, and the last one not before its end.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from deployments.ledger.archive import Archive, rows_of
 from deployments.ledger.entry_id import EntryId
 from deployments.ledger.record import parse
 from deployments.ledger.stream import LogStream
+from features.errors import ForeignLog
 
 ROWS_A_CYCLE: Final = 50_000
 """Rows of a file about, some 30 MB in memory."""
@@ -39,9 +41,20 @@ class Drain:
 
         Raises:
             OnlineStoreUnavailable: the store did not answer.
+            ForeignLog: the store holds another log than the archive.
             OSError: the archive cannot be written.
         """
-        archived = self._archive.last()
+        began, archived = self._archive.newest()
+        found = self._log.reach()
+        if found is None:
+            return Drained(0, 0)
+        first, last = found
+        if first < began or last < archived:
+            raise ForeignLog(
+                f"the log in the store has entries from {first} to {last}, but the archive's newest file holds"
+                f" those from {began} to {archived}: the store took the place of another, and its clock is behind."
+                " Nothing was moved or deleted; `tollgate drain --archive` moves this log to a folder of its own"
+            )
         self._log.forget_through(archived)
         tables: list[pa.Table] = []
         references: set[str] = set()

@@ -22,7 +22,7 @@ from deployments.ledger.waiting import Waiting
 from deployments.settings import BreakerSettings, RecordSettings
 from features.claims import claim_keys, claims
 from features.definitions import FEATURE_NAMES
-from features.errors import DecisionNotRecorded, DependencyDown, OnlineStoreUnavailable
+from features.errors import DependencyDown, OnlineStoreUnavailable
 from features.online import AsyncOnlineStore
 
 logger = logging.getLogger("ray.serve")
@@ -57,6 +57,8 @@ class Ledger:
         self._policies: dict[str, str] = {}
         self._commit = store.register(files("deployments.ledger").joinpath("commit.lua").read_text("utf-8"))
         self._background: asyncio.Task[None] | None = None
+        self._spooling: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()
 
     def take(self, settings: RecordSettings, breaker: BreakerSettings, policy: PolicyReference) -> None:
         """Take new settings and a new policy."""
@@ -91,31 +93,55 @@ class Ledger:
             bound_s = min(timeout_s, self._settings.timeout_ms / 1000)
             found = await self._breaker.call(bound_s, lambda: self._in_order(entry, data, own_claims))
         except (OnlineStoreUnavailable, DependencyDown, TimeoutError):  # Logged, and counted, by the circuit.
-            await self._spooled(entry, data, own_claims)
+            # To its end, although the caller may give up: what is on the disk is recorded, so a retry must get it.
+            spooling = asyncio.create_task(self._spooled(entry, data, own_claims))
+            self._spooling.add(spooling)
+            spooling.add_done_callback(self._spooling.discard)
+            await asyncio.shield(spooling)
             return False
         keep(entry.decisions, own_claims, found)
         return True
 
     async def _in_order(self, entry: Entry, data: bytes, own_claims: Sequence[bytes]) -> list[tuple[int, bytes]]:
         """Commit a batch, and before it those of ours that wait and hold an id of it: they were told first."""
-        for waiting in self._waiting.entries(entry.batch.transaction_id):
+        earlier = self._waiting.entries(entry.batch.transaction_id)
+        for waiting in earlier:
             await self._committed(waiting.entry, waiting.data, waiting.claims)
+        found = await self._committed(entry, data, own_claims)
+        for waiting in earlier:
             self._waiting.forget(waiting.entry.batch.transaction_id)
-        return await self._committed(entry, data, own_claims)
+        return found
 
     async def _spooled(self, entry: Entry, data: bytes, own_claims: Sequence[bytes]) -> None:
-        """Return once a batch is on this machine's disk; rows that wait there already get that decision."""
-        ids = entry.batch.transaction_id
-        known = self._waiting.values(ids)
-        keep(entry.decisions, own_claims, known)
-        self._waiting.add(entry, data, own_claims)
+        """Return once each row of a batch is on this machine's disk, each id once: the first decision stands.
+
+        Raises:
+            DecisionNotRecorded: those that were not there before are not on it.
+        """
+        # In turn: what a retry is told lies on the disk before.
+        async with self._turn:
+            ids = entry.batch.transaction_id
+            known = self._waiting.values(ids)
+            taken = {ids[row] for row, _ in known}
+            first: dict[str, int] = {}
+            for row, name in enumerate(ids):
+                if name not in taken:
+                    first.setdefault(name, row)
+            fresh = list(first.values())
+            if fresh:
+                await self._wait(entry, data, own_claims, fresh)
+            copies = [(row, value) for row, value in self._waiting.values(ids) if first.get(ids[row], row) != row]
+            keep(entry.decisions, own_claims, [*known, *copies])
+
+    async def _wait(self, entry: Entry, data: bytes, own_claims: Sequence[bytes], rows: list[int]) -> None:
+        """Put some rows of a batch on the disk, and remember them."""
+        if len(rows) < len(own_claims):
+            entry = entry.take(rows)
+            data, own_claims = entry.to_bytes(), [own_claims[row] for row in rows]
         policy = self._policies[entry.header.policy].encode()
-        try:
-            await self._spool.append(_LENGTH.pack(len(policy)) + policy + data, self._settings.max_spool_bytes)
-        except DecisionNotRecorded:
-            told = {ids[row] for row, _ in known}
-            self._waiting.forget([name for name in ids if name not in told])
-            raise
+        spooled = _LENGTH.pack(len(policy)) + policy + data
+        file = await self._spool.append(spooled, self._settings.max_spool_bytes)
+        self._waiting.add(entry, data, own_claims, file)
 
     async def catch_up(self) -> int:
         """Record what waits in the spool; return how many batches that were.
@@ -123,6 +149,8 @@ class Ledger:
         Raises:
             OnlineStoreUnavailable: the store does not take them; they stay.
         """
+        await self._spool.look()
+        self._waiting.forget_recorded()
         if not self._spool.waiting_bytes:
             return 0
         count = 0

@@ -17,7 +17,7 @@ from deployments.live_settings import LiveSettings
 from deployments.metrics import LogMetrics
 from deployments.settings import LogSettings
 from deployments.status import Status, Uptime
-from features.errors import OnlineStoreUnavailable
+from features.errors import ForeignLog, OnlineStoreUnavailable
 from features.store_address import store_url
 
 logger = logging.getLogger("ray.serve")
@@ -78,7 +78,7 @@ class DecisionLog:
                 # One file a turn: it takes a second or two of a core.
                 await asyncio.to_thread(self._compaction.step)
                 self._problem = ""
-            except (OnlineStoreUnavailable, OSError) as error:
+            except (OnlineStoreUnavailable, ForeignLog, OSError) as error:
                 self._problem = f"the log is not drained, or files of the archive are not joined: {error}"
                 logger.error(self._problem)
             except Exception:

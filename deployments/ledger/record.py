@@ -94,6 +94,10 @@ class Entry:
         columns = self._columns().serialize()
         return b"".join((_LENGTH.pack(len(header)), header, columns))
 
+    def take(self, rows: Sequence[int]) -> "Entry":
+        """Return an entry of the given rows alone, in the given order."""
+        return Entry(self.header, self.batch.take(rows), self.matrix[rows], self.decisions.take(rows))
+
     def _columns(self) -> pa.RecordBatch:
         n, width = self.matrix.shape
         d = self.decisions

@@ -14,6 +14,7 @@ import struct
 import uuid
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -44,8 +45,8 @@ class Spool:
         self.waiting_bytes = self._measured()
         """Bytes that wait, of all replicas; those of others as of the last look."""
 
-    async def append(self, entry: bytes, max_bytes: int) -> None:
-        """Return once the entry is on the disk.
+    async def append(self, entry: bytes, max_bytes: int) -> Path:
+        """Return the file that the entry is in, once it is on the disk.
 
         Raises:
             DecisionNotRecorded: it is not: too much waits already, or the disk does not take it.
@@ -54,7 +55,7 @@ class Spool:
             raise DecisionNotRecorded(f"{self.waiting_bytes} bytes of decisions wait for the store already")
         async with self._lock:
             try:
-                await asyncio.to_thread(self._write, entry)
+                return await asyncio.to_thread(self._write, entry)
             except OSError as error:
                 raise DecisionNotRecorded(f"the spool cannot be written: {error}") from error
 
@@ -62,6 +63,11 @@ class Spool:
         """Let go of our file, so that :meth:`left` gives it, too; the next entry begins another."""
         async with self._lock:
             self.close()
+            self.waiting_bytes = self._measured()
+
+    async def look(self) -> None:
+        """Find out how much waits: other replicas of this machine may have begun files, and died."""
+        async with self._lock:
             self.waiting_bytes = self._measured()
 
     def close(self) -> None:
@@ -78,7 +84,7 @@ class Spool:
                 with file:
                     yield SpoolFile(path, _entries(file))
 
-    def _write(self, entry: bytes) -> None:
+    def _write(self, entry: bytes) -> Path:
         if self._file is not None and self._file.tell() > MAX_FILE_BYTES:
             self.close()
         if self._file is None:
@@ -94,16 +100,19 @@ class Spool:
             self._file.truncate()
             raise
         self.waiting_bytes += len(frame)
+        return Path(self._file.name)
 
     def _opened(self) -> FileIO:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         while True:
             path = self._folder / f"{uuid.uuid4().hex}{SUFFIX}"
             file = FileIO(path, "x+b")
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.exists():
-                break
-            file.close()  # Another replica took it for one that was left, before it was locked.
+            # Another replica may take it for one that was left, before it is locked.
+            with suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if path.exists():
+                    break
+            file.close()
         folder = os.open(self._folder, os.O_RDONLY)
         try:
             os.fsync(folder)

@@ -60,6 +60,19 @@ class LogStream:
         with _answering():
             return int(self._client.xlen(LOG_KEY))
 
+    def reach(self) -> tuple[EntryId, EntryId] | None:
+        """Return the first id that is there and the last that ever was; None where there never was an entry."""
+        with _answering():
+            try:
+                facts = self._client.xinfo_stream(LOG_KEY)
+            except redis.ResponseError as error:
+                if "no such key" not in str(error):
+                    raise
+                return None
+        last = EntryId.parse(facts["last-generated-id"].decode())
+        first = facts["first-entry"]
+        return (EntryId.parse(first[0].decode()) if first else last), last
+
     def after(self, entry_id: EntryId) -> Iterator[StoredEntry]:
         """Give the entries after one, in order."""
         while True:

@@ -6,6 +6,7 @@ The memory of one replica: a retry that another one gets is decided anew (docs/g
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from deployments.ledger.record import Entry
@@ -25,16 +26,18 @@ class WaitingEntry:
         data: of the entry, as it lies in the spool.
         claims: (n,) of its rows.
         texts: (n,) its decisions, as :class:`deployments.ledger.standing.Standing` has them.
+        file: of the spool, in which it lies.
     """
 
     entry: Entry
     data: bytes
     claims: Sequence[bytes]
     texts: Sequence[bytes]
+    file: Path
 
 
 class Waiting:
-    """What this replica has in the spool. The first decision on an id stands here, too."""
+    """What this replica has in the spool, each id once."""
 
     def __init__(self, max_rows: int = MAX_ROWS) -> None:
         self._max_rows = max_rows
@@ -44,11 +47,11 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def add(self, entry: Entry, data: bytes, claims: Sequence[bytes]) -> None:
-        """Remember a batch that is about to be told."""
-        waiting = WaitingEntry(entry, data, claims, decision_texts(entry.decisions, entry.header))
+    def add(self, entry: Entry, data: bytes, claims: Sequence[bytes], file: Path) -> None:
+        """Remember a batch that lies in a file of the spool. None of its ids waits already."""
+        waiting = WaitingEntry(entry, data, claims, decision_texts(entry.decisions, entry.header), file)
         for row, name in enumerate(entry.batch.transaction_id):
-            self._rows.setdefault(name, (waiting, row))
+            self._rows[name] = (waiting, row)
         while len(self._rows) > self._max_rows:
             self._rows.popitem(last=False)
 
@@ -68,6 +71,13 @@ class Waiting:
         return found
 
     def forget(self, ids: Sequence[str]) -> None:
-        """Forget what the log has now, or what was not told after all."""
+        """Forget what the log has now."""
         for name in ids:
             self._rows.pop(name, None)
+
+    def forget_recorded(self) -> None:
+        """Forget what lay in files that are gone: some replica of this machine has recorded it."""
+        files = dict.fromkeys(waiting.file for waiting, _ in self._rows.values())
+        gone = {file for file in files if not file.exists()}
+        if gone:
+            self.forget([name for name, (waiting, _) in self._rows.items() if waiting.file in gone])

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from random import Random
 from typing import Final
 
 import numpy as np
@@ -62,6 +63,29 @@ def histories(draw: st.DrawFn, time: st.SearchStrategy[int] | None = None, max_s
     )
     rows = draw(st.lists(row, max_size=max_size))
     return [Event(f"t{i}", *values) for i, values in enumerate(rows)]
+
+
+@st.composite
+def busy_histories(draw: st.DrawFn) -> list[Event]:
+    """Return 50 to 250 events, most of them at one merchant: more than its tail holds, so tiles are written."""
+    random = Random(draw(st.integers(0, 2**32)))
+    span, step = draw(st.sampled_from(((3 * HOUR, MINUTE // 2), (3 * DAY, MINUTE), (60 * DAY, 90 * MINUTE))))
+    arrivals = [MONDAY + random.randrange(0, span, step) for _ in range(random.randint(50, 250))]
+    late = random.choice((0, len(arrivals) // 10, len(arrivals)))
+    arrivals.sort()
+    for _ in range(late):
+        a, b = random.randrange(len(arrivals)), random.randrange(len(arrivals))
+        arrivals[a], arrivals[b] = arrivals[b], arrivals[a]
+    return [
+        Event(
+            f"t{i}",
+            time,
+            random.choice((1, 99, random.randrange(1, 10**6), 10**11)),
+            random.choice(("ann", "bob")),
+            random.choice((None, "shop", "shop", "shop", "café")),
+        )
+        for i, time in enumerate(arrivals)
+    ]
 
 
 def by_time(events: Sequence[Event]) -> list[Event]:

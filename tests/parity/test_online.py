@@ -17,7 +17,16 @@ from features.label import LabelBatch, LabelOutcome
 from features.offline import offline_columns
 from features.online import OnlineStore
 from features.transaction import Int64s
-from tests.parity.histories import MONDAY, by_time, histories, history_table, oracle_matrix, outrun_tile, times
+from tests.parity.histories import (
+    MONDAY,
+    busy_histories,
+    by_time,
+    histories,
+    history_table,
+    oracle_matrix,
+    outrun_tile,
+    times,
+)
 from tests.parity.oracle import DAY, HOUR, MINUTE, Event
 
 Columns = dict[str, Int64s]
@@ -30,6 +39,16 @@ SIZES = st.lists(st.integers(1, 12), min_size=1, max_size=12)
 def test_events_in_any_order_of_arrival(store: OnlineStore, events: list[Event], sizes: list[int]) -> None:
     arrivals = [replace(event, fraud=False) for event in events]
     assert_equal(replay(store, arrivals, sizes), arrivals)
+
+
+@given(busy_histories(), st.lists(st.integers(1, 64), min_size=1, max_size=12))
+def test_merchants_with_more_payments_than_their_tail_holds(
+    store: OnlineStore, events: list[Event], sizes: list[int]
+) -> None:
+    seen = replay(store, events, sizes)
+    expected = offline_columns(history_table(events, range(len(events))))
+    for name in AGGREGATE_COLUMNS:
+        np.testing.assert_array_equal(seen[name], expected[name], name)
 
 
 @given(histories(time=times(range(46))), SIZES)

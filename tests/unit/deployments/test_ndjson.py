@@ -12,7 +12,7 @@ from ray.exceptions import ActorDiedError
 from starlette.types import Message
 
 from deployments.in_front_of_serve import StreamHeaders
-from deployments.settings import BatchSettings
+from deployments.settings import BatchSettings, IngressSettings
 from features.errors import Overloaded
 from tests.unit.deployments.graph import Graph
 from tests.unit.deployments.service import Service
@@ -186,6 +186,19 @@ async def test_a_client_that_sends_all_before_it_reads_gets_all_answers() -> Non
     service = Service(Graph(), max_unread_bytes=2**16, patience_ms=1, batch=BatchSettings(max_size=64))
     rows = await answers(service, [line() * 200] * 5)
     assert [row["index"] for row in rows] == list(range(1000))
+
+
+async def test_rows_that_were_taken_for_a_larger_batch_are_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    service = Service(Graph(), batch=BatchSettings(max_size=256))
+    decide = service.scoring.decide
+
+    async def after_a_change(*arguments: Any) -> Any:
+        service.reconfigure(IngressSettings(batch=BatchSettings(max_size=64), deadline_ms=60_000))
+        return await decide(*arguments)
+
+    monkeypatch.setattr(service.scoring, "decide", after_a_change)
+    rows = await answers(service, [line() * 200])
+    assert [row["index"] for row in rows if "decision" in row] == list(range(200))
 
 
 async def test_a_client_that_sends_nothing_for_too_long_is_cut_off() -> None:

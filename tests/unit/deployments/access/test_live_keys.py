@@ -54,6 +54,36 @@ def test_an_id_that_is_there_twice_is_refused(file: Path) -> None:
         read_keys(file)
 
 
+def test_a_file_that_could_not_be_read_is_read_when_it_can(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    revoked, new = (new_key([Scope.SCORE])[0] for _ in range(2))
+    write_keys(file, [revoked])
+    live = LiveKeys(file)
+    write_keys(file, [new])
+
+    def refused(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    # Root reads everything, so a file of another owner is played. To mend the owner leaves the times as they are.
+    with monkeypatch.context() as unreadable:
+        unreadable.setattr(Path, "read_bytes", refused)
+        live.refresh()
+        assert "Permission denied" in live.problem
+    live.refresh()
+    assert live.ring.find(revoked.id.encode()) is None
+    assert (len(live.ring), live.problem) == (1, "")
+
+
+def test_a_file_that_was_away_and_is_as_it_was_is_no_problem(file: Path, tmp_path: Path) -> None:
+    write_keys(file, [new_key([Scope.SCORE])[0]])
+    live = LiveKeys(file)
+    file.rename(tmp_path / "away")
+    live.refresh()
+    assert live.problem
+    (tmp_path / "away").rename(file)
+    live.refresh()
+    assert live.problem == ""
+
+
 def test_without_a_file_there_is_no_beginning(file: Path) -> None:
     with pytest.raises(InvalidKeys, match=r"keys\.yaml"):
         LiveKeys(file)

@@ -80,14 +80,14 @@ def test_groups_hold_what_is_allowed_and_once_joined_stay_as_they_are(rows: list
 def test_files_of_a_day_that_is_over_are_joined(tmp_path: Path) -> None:
     archive, names = filled(tmp_path)
     over, newest = archive.days()
-    last = archive.last()
+    newest_file = archive.newest()
     assert finish(Compaction(archive, rows_a_file=6)) == [3]
     files, left_over = archive.files(over)
     assert ([count_rows(file) for file in files], left_over) == ([6, 2], [])
     assert last_entry(files[0]) == files[0].through
     assert len(list((tmp_path / f"day={over}").iterdir())) == 2
     assert len(archive.files(newest)[0]) == 4
-    assert (archived(archive), archive.last()) == (names, last)
+    assert (archived(archive), archive.newest()) == (names, newest_file)
     for name in names:
         row = archive.find(name, archive.days())
         assert row is not None
@@ -119,6 +119,18 @@ def test_who_searches_meanwhile_finds(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(archive, "files", then_joined)
     assert archive.find("0.1.0", archive.days()[:1]) is not None
+
+
+def test_drafts_of_who_was_killed_are_deleted(tmp_path: Path) -> None:
+    archive, names = filled(tmp_path)
+    folder = archive.folder / f"day={archive.days()[0]}"
+    left, under_way = folder / ".0123.draft", folder / ".4567.draft"
+    for path in (left, under_way):
+        path.write_bytes(b"half a file")
+    os.utime(left, (NOON_MS / 1000, NOON_MS / 1000))
+    finish(Compaction(archive))
+    assert (left.exists(), under_way.exists()) == (False, True)
+    assert archived(archive) == names
 
 
 def test_a_drain_that_wakes_up_late_adds_nothing(tmp_path: Path) -> None:

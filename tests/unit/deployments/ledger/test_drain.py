@@ -1,6 +1,7 @@
 """The drain: each decided transaction is archived once, wherever a drain dies, and however many run."""
 
 import os
+import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ from deployments.ledger.archive import Archive
 from deployments.ledger.drain import Drain, Drained
 from deployments.ledger.ledger import LOG_KEY, Ledger
 from deployments.ledger.stream import LogStream, log_client
-from features.errors import OnlineStoreUnavailable
+from features.errors import ForeignLog, OnlineStoreUnavailable
 from tests.unit.deployments.ledger.deaths import Killed, killed_at
 from tests.unit.deployments.ledger.entries import POLICY, entry_of_ids
 
@@ -119,6 +120,32 @@ async def test_a_file_holds_one_day(ledger: Ledger, log: LogStream, client: redi
     drain = Drain(log, archive)
     assert [drain.cycle().entries for _ in range(3)] == [1, 2, 0]
     assert archive.days() == ["2024-10-04", "2024-10-05"]
+
+
+async def test_a_log_that_begins_anew_with_an_earlier_clock_is_left_alone(
+    ledger: Ledger, log: LogStream, client: redis.Redis, tmp_path: Path
+) -> None:
+    await record(ledger, ("a",))
+    [(_, fields)] = client.xrange(LOG_KEY)  # type: ignore[misc]
+    client.delete(LOG_KEY)
+    hour_later = f"{int(time.time() * 1000) + 3_600_000}-0"
+    client.xadd(LOG_KEY, fields, id=hour_later)  # type: ignore[arg-type]
+    archive = Archive(tmp_path / "archive")
+    drain = Drain(log, archive)
+    assert drain.cycle() == Drained(1, 1)
+    client.flushdb()
+    assert drain.cycle() == Drained(0, 0)
+    await record(ledger, ("b",))
+    with pytest.raises(ForeignLog, match="took the place of another"):
+        drain.cycle()
+    client.xadd(LOG_KEY, fields, id=f"{int(hour_later.partition('-')[0]) + 1}-0")  # type: ignore[arg-type]
+    with pytest.raises(ForeignLog):  # Its clock has come that far, but what it has was not archived.
+        drain.cycle()
+    assert log.length() == 2
+    other = Archive(tmp_path / "other")
+    while Drain(log, other).cycle().entries:
+        pass
+    assert archived(other)["b"] == 1
 
 
 def test_a_store_that_does_not_answer_is_told(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """The spool: what was written whole comes back, from live and from dead replicas."""
 
+import fcntl
 import os
 from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -105,3 +107,24 @@ async def test_what_waits_is_known_from_the_start(spools: Spools) -> None:
     assert spools().waiting_bytes == writer.waiting_bytes == 11
     with pytest.raises(DecisionNotRecorded):
         await writer.append(b"two", 13)
+
+
+async def test_a_file_that_another_replica_takes_before_it_is_ours_is_left_to_it(
+    spools: Spools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = spools()
+    flock = fcntl.flock
+    others: list[FileIO] = []
+
+    def faster(file: FileIO, how: int) -> None:
+        if not others:
+            others.append(FileIO(Path(file.name), "r+b"))
+            flock(others[0], how)
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", faster)
+    file = await writer.append(b"one", PLENTY)
+    assert file.name != Path(others[0].name).name
+    others[0].close()
+    await writer.seal()
+    assert left(spools()) == [b"one"]

