@@ -69,6 +69,8 @@ def _gcs_store(settings: ClusterSettings) -> dict[str, str]:
     variables = {"RAY_REDIS_ADDRESS": hosts.gcs_address, "RAY_external_storage_namespace": hosts.gcs_namespace}
     if hosts.gcs_password_file is not None:
         variables[GCS_PASSWORD_FILE] = str(hosts.gcs_password_file)
+    if hosts.gcs_ca_file is not None:
+        variables["RAY_REDIS_CA_CERT"] = str(hosts.gcs_ca_file)
     return variables
 
 

@@ -60,6 +60,8 @@ def run_ray_start(
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # What Ray, Serve and HAProxy write is nobody else's: logs, and sockets that command them.
+                umask=0o077,
                 timeout=settings.waits.head_s,
                 check=False,
             )

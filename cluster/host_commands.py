@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from cluster.processes import owned_by
 from cluster.reporting import Home, PortBase, PortOptions, reporting, standing_settings
 from cluster.settings import Ports, settings_from
 from features.errors import ClusterError
@@ -68,12 +69,14 @@ def leave_command(
     console = Console(stderr=True)
     with reporting():
         settings = standing_settings(home)
+        if not owned_by(settings.home):
+            raise ClusterError(f"Nothing was running: {settings.home} is no node of a cluster now.")
         if not settings.hosts.is_worker:
             raise ClusterError(
                 f"{settings.home} is no worker node; `tollgate down` stops a head with all it serves."
             )
         result = leave(settings, os.environ, Steps(console), drain_s)
-        console.print(f"Left. {result.stopped} processes stopped." if result.stopped else "Nothing was running.")
+        console.print(f"Left. {result.stopped} processes stopped.")
 
 
 def with_port(head: str) -> str:
@@ -81,7 +84,12 @@ def with_port(head: str) -> str:
 
     >>> with_port("10.0.0.1"), with_port("10.0.0.1:7000"), with_port("fd00::1"), with_port("[fd00::1]:7000")
     ('10.0.0.1:6390', '10.0.0.1:7000', '[fd00::1]:6390', '[fd00::1]:7000')
+
+    Raises:
+        ClusterError: it is no address.
     """
+    if "/" in head:
+        raise ClusterError(f"A head is HOST or HOST:PORT, for example 10.0.0.1; this was {head!r}.")
     if head.count(":") > 1 and not head.startswith("["):
         head = f"[{head}]"
     if head.endswith("]") or ":" not in head:

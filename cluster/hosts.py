@@ -18,6 +18,7 @@ NODE_ADDRESS: Final = "TOLLGATE_NODE_ADDRESS"
 TOKEN_FILE: Final = "TOLLGATE_RAY_TOKEN_FILE"
 GCS_URL: Final = "TOLLGATE_GCS_URL"
 GCS_PASSWORD_FILE: Final = "TOLLGATE_GCS_PASSWORD_FILE"
+GCS_CA_FILE: Final = "TOLLGATE_GCS_CA_FILE"
 GCS_NAMESPACE: Final = "TOLLGATE_GCS_NAMESPACE"
 RECONNECT_S: Final = 600
 """How long the other nodes serve on without a head, and take it back, until they give up and end. Ray's own 60 s
@@ -47,6 +48,7 @@ class Hosts(BaseModel):
         ray_token_file: a file with the cluster's token; None: that of the state folder.
         gcs_url: Redis or Valkey that Ray's head keeps its state in; None: in memory, lost with the head.
         gcs_password_file: a file with its password.
+        gcs_ca_file: certificates that it is checked against; None: those of the system.
         gcs_namespace: prefix of the keys there; each cluster needs its own.
     """
 
@@ -57,6 +59,7 @@ class Hosts(BaseModel):
     ray_token_file: Path | None = None
     gcs_url: str | None = None
     gcs_password_file: Path | None = None
+    gcs_ca_file: Path | None = None
     # Ray joins it with @ and further names to a key.
     gcs_namespace: str = Field(default="tollgate", pattern=r"^[A-Za-z0-9_.-]+$")
 
@@ -105,6 +108,7 @@ def hosts_from(environment: Mapping[str, str], node_address: str | None, head_ad
         "ray_token_file": _path(environment.get(TOKEN_FILE)),
         "gcs_url": environment.get(GCS_URL),
         "gcs_password_file": _path(environment.get(GCS_PASSWORD_FILE)),
+        "gcs_ca_file": _path(environment.get(GCS_CA_FILE)),
         "gcs_namespace": environment.get(GCS_NAMESPACE),
     }
     return Hosts.model_validate({name: value for name, value in given.items() if value})

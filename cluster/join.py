@@ -7,7 +7,7 @@ from cluster.environment import component_environment
 from cluster.head import keep_logs, stop_ray
 from cluster.ports import conflicts
 from cluster.processes import RAY, owned_by, stop
-from cluster.reach import check_head, check_shared_servers
+from cluster.reach import check_head, check_keys, check_shared_servers
 from cluster.record import exclusive, refuse_changes, remember
 from cluster.secret_files import check_private
 from cluster.settings import ClusterSettings
@@ -25,11 +25,12 @@ def join(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps
     Serve places replicas on it as soon as there are any to place, and starts HAProxy beside them.
 
     Raises:
-        InvalidKeys: the node would let everybody in.
+        InvalidKeys: the node would let everybody in, or there are no keys where they are said to be.
         StoreRefused: the online store must not be reached like this.
         ClusterError: head, token, store or registry are missing, a port is taken, or the node did not join.
     """
     check_door(EVERYWHERE, component_environment(settings, RAY, environment))
+    check_keys(settings)
     check_shared_servers(settings)
     with exclusive(settings.home):
         refuse_changes(settings)
@@ -43,7 +44,7 @@ def join(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps
             return True
         _remove_remains(settings, steps)
         with steps.step("Ports"):
-            if taken := conflicts(settings.needed_ports(), settings.home):
+            if taken := conflicts(settings.needed_ports(), settings.home, "join"):
                 raise ClusterError("\n".join(taken))
         remember(settings)
         with steps.step("Ray worker node"):

@@ -4,15 +4,18 @@ The file holds hashes. A key is shown once, on standard output and nowhere else;
 says goes to standard error, so that `tollgate keys create ... > key` keeps the key and nothing but it.
 """
 
+import fcntl
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from cluster.reporting import Home, reporting
@@ -54,8 +57,7 @@ def create_command(
     score: POST /predict and /predict/batch. read: GET /model, /decisions and the details of /ready. admin: POST
     /labels.
     """
-    with reporting():
-        path = _path(file, home)
+    with reporting(), _editing(file, home) as path:
         keys = read_keys(path) if path.exists() else []
         ends = None if expires_in is None else _now() + _span(expires_in)
         if burst is not None and rate is None:
@@ -71,7 +73,7 @@ def list_command(file: File = None, home: Home = None) -> None:
     """List the keys: ids, scopes, times, rates."""
     with reporting():
         now = _now()
-        table = Table("id", "name", "scopes", "until", "rate a replica", box=None)
+        table = Table("id", "name", "scopes", Column("until", no_wrap=True), "rate a replica", box=None)
         for key in read_keys(_path(file, home)):
             until = "" if key.not_after is None else key.not_after.isoformat(timespec="seconds")
             rate = "" if key.rate is None else f"{key.rate.per_s:g}/s, {key.rate.burst:g} at once"
@@ -88,8 +90,7 @@ def rotate_command(
     home: Home = None,
 ) -> None:
     """Make a key like another one, print it, and let the old one end after a while."""
-    with reporting():
-        path = _path(file, home)
+    with reporting(), _editing(file, home) as path:
         keys = read_keys(path)
         old = _find(keys, key_id, path)
         ends = _now() + _span(overlap)
@@ -105,8 +106,7 @@ def rotate_command(
 @app.command("revoke")
 def revoke_command(key_id: KeyId, file: File = None, home: Home = None) -> None:
     """Remove a key; a running service refuses it within seconds."""
-    with reporting():
-        path = _path(file, home)
+    with reporting(), _editing(file, home) as path:
         keys = read_keys(path)
         _find(keys, key_id, path)
         write_keys(path, [key for key in keys if key.id != key_id])
@@ -118,6 +118,26 @@ def _path(file: Path | None, home: Path | None) -> Path:
         return file
     settings = settings_from(os.environ, home=home)
     return settings.api_keys_file or settings.home / KEYS_FILE
+
+
+@contextmanager
+def _editing(file: Path | None, home: Path | None) -> Iterator[Path]:
+    """Gives the path of the keys, which no other command changes meanwhile: what one writes, another would undo.
+
+    Raises:
+        InvalidKeys: their folder cannot be used.
+    """
+    path = _path(file, home)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = os.open(path.parent, os.O_RDONLY)
+    except OSError as error:
+        raise InvalidKeys(f"the API keys at {path} cannot be changed: {error.strerror}") from error
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield path
+    finally:
+        os.close(folder)
 
 
 def _find(keys: list[ApiKey], key_id: str, path: Path) -> ApiKey:

@@ -11,9 +11,13 @@ from cluster.processes import mark_of, name_of
 from cluster.settings import ALL_INTERFACES, NeededPort
 
 
-def conflicts(needed: Iterable[NeededPort], home: Path) -> list[str]:
+def conflicts(needed: Iterable[NeededPort], home: Path, command: str = "up") -> list[str]:
     """Returns what is in the way of the stack of ``home``: one sentence a port that a stranger holds, and one
-    a foreign stack of Tollgate, which usually holds many."""
+    a foreign stack of Tollgate, which usually holds many.
+
+    Args:
+        command: of Tollgate, that takes other ports.
+    """
     sentences = []
     stacks: dict[str, list[NeededPort]] = {}
     for port in needed:
@@ -26,8 +30,8 @@ def conflicts(needed: Iterable[NeededPort], home: Path) -> list[str]:
         for owner in owners - {str(home)}:
             stacks.setdefault(owner, []).append(port)
         if not owners:
-            sentences.append(_held_by_stranger(port, holders))
-    return sentences + [_held_by_stack(owner, ports) for owner, ports in stacks.items()]
+            sentences.append(_held_by_stranger(port, holders, command))
+    return sentences + [_held_by_stack(owner, ports, command) for owner, ports in stacks.items()]
 
 
 def is_taken(port: NeededPort) -> bool:
@@ -66,9 +70,9 @@ def _holds(process: psutil.Process, number: int) -> bool:
         return False
 
 
-def _held_by_stranger(port: NeededPort, holders: list[psutil.Process]) -> str:
+def _held_by_stranger(port: NeededPort, holders: list[psutil.Process], command: str) -> str:
     where = f"Port {port.number} ({_words(port)})"
-    elsewhere = f"stop it, or choose another port: tollgate up --port {port.name}=NUMBER"
+    elsewhere = f"stop it, or choose another port: tollgate {command} --port {port.name}=NUMBER"
     if not holders:
         return (
             f"{where} is held by a process of another user "
@@ -79,11 +83,11 @@ def _held_by_stranger(port: NeededPort, holders: list[psutil.Process]) -> str:
     return f"{where} is held by {names} and is needed on {interface}; {elsewhere}."
 
 
-def _held_by_stack(owner: str, ports: list[NeededPort]) -> str:
+def _held_by_stack(owner: str, ports: list[NeededPort], command: str) -> str:
     numbers = ", ".join(f"{port.number} ({_words(port)})" for port in ports)
     return (
         f"The Tollgate stack of {owner} holds {numbers}. Stop it with `TOLLGATE_HOME={owner} tollgate down`, or "
-        "run this one beside it: tollgate up --port-base NUMBER."
+        f"run this one beside it: tollgate {command} --port-base NUMBER."
     )
 
 

@@ -1,19 +1,16 @@
 """What must hold before several machines form a cluster; each sentence says what to do about it."""
 
 import socket
-from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-import redis
-
 from cluster import registry, valkey
-from cluster.hosts import GCS_PASSWORD_FILE, GCS_URL
-from cluster.secret_files import read_secret
 from cluster.settings import ClusterSettings
+from deployments.access.key_file import read_keys
 from features.errors import ClusterError
-from features.store_address import check_encrypted, is_loopback, with_password
+from features.store_address import is_loopback
 
 CONNECT_S = 5.0
+HEALTH = "/grpc.health.v1.Health/Check"
 
 
 def check_shared_servers(settings: ClusterSettings) -> None:
@@ -42,28 +39,14 @@ def check_shared_servers(settings: ClusterSettings) -> None:
         )
 
 
-def check_gcs_store(settings: ClusterSettings, environment: Mapping[str, str]) -> None:
-    """Checks that Ray's head will find the store that it keeps its state in.
+def check_keys(settings: ClusterSettings) -> None:
+    """Checks that the API keys can be read: ingress replicas would die of it again and again.
 
     Raises:
-        StoreRefused: its password would cross the network in the clear.
-        ClusterError: it does not answer, or does not let us in.
+        InvalidKeys: they cannot.
     """
-    url = settings.hosts.gcs_url
-    if url is None:
-        return
-    check_encrypted(url, environment)
-    if file := settings.hosts.gcs_password_file:
-        url = with_password(url, read_secret(file))
-    try:
-        with valkey.client_of(url) as client:
-            client.ping()
-    except redis.AuthenticationError as error:
-        raise ClusterError(
-            f"The server at {GCS_URL} refuses the password of {GCS_PASSWORD_FILE}: {error}"
-        ) from error
-    except redis.RedisError as error:
-        raise ClusterError(f"No Redis answers at {settings.hosts.gcs_url} ({GCS_URL}): {error}") from error
+    if settings.api_keys_file is not None:
+        read_keys(settings.api_keys_file)
 
 
 def check_head(settings: ClusterSettings) -> None:
@@ -87,10 +70,26 @@ def check_head(settings: ClusterSettings) -> None:
             f"No Ray head answers at {address}: {error}. Is it up, with --node-address, and may this machine reach"
             " it?"
         ) from error
-    if not valkey.answers(settings.redis_url):
-        raise ClusterError(f"No Redis answers at {settings.redis_address} (TOLLGATE_REDIS_URL) from this machine.")
+    if not _speaks_grpc(address):
+        raise ClusterError(
+            f"What answers at {address} is no Ray head: its GCS listens at 6390, unless configured."
+        )
+    valkey.check_answers(settings.redis_url, f"{settings.redis_address} (TOLLGATE_REDIS_URL)")
     if not registry.answers(settings.mlflow_uri):
         raise ClusterError("The model registry at MLFLOW_TRACKING_URI does not answer from this machine.")
+
+
+def _speaks_grpc(address: str) -> bool:
+    """Returns whether a server of Ray listens there: each of them tells its health to everybody."""
+    import grpc  # type: ignore[import-untyped]
+
+    with grpc.insecure_channel(address) as channel:
+        ask = channel.unary_unary(HEALTH)
+        try:
+            ask(b"", timeout=CONNECT_S)
+        except grpc.RpcError as error:
+            return error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+    return True
 
 
 def address_towards(head_address: str) -> str:

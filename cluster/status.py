@@ -14,6 +14,8 @@ from features.errors import ClusterError
 from training.api_key import key_headers
 
 READY_TIMEOUT_S = 5.0
+LEFT = "Expected termination"
+"""How Ray's word begins for a node that left on purpose."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,13 @@ def _registry(settings: ClusterSettings) -> Iterator[Part]:
 
 
 def _ray(settings: ClusterSettings) -> Iterator[Part]:
-    for node in head.nodes(settings):
+    found = head.nodes(settings)
+    alive = {node["node_ip"] for node in found if node["state"] == "ALIVE"}
+    for node in found:
+        # Ray remembers nodes that left, and those whose machine has come back as another one.
+        left = (node.get("state_message") or "").startswith(LEFT)
+        if node["state"] != "ALIVE" and (left or node["node_ip"] in alive):
+            continue
         total = node.get("resources_total", {})
         detail = f"{node['state']}, {total.get('CPU', 0):g} logical CPUs, {total.get('memory', 0) / 2**30:.1f} GiB"
         yield Part(f"Ray node {node['node_ip']}", node["state"] == "ALIVE", detail, settings.dashboard_url)
@@ -97,8 +105,10 @@ def _serve(settings: ClusterSettings) -> Iterator[Part]:
         detail = " ".join([application.status, application.message]).strip()
         yield Part(name, application.status == "RUNNING", detail, settings.http_url)
         for one in application.deployments:
-            detail = f"{one.status}, {one.replicas} of {one.wanted} replicas {one.message}".strip()
-            yield Part(f"  {one.name}", one.status == "HEALTHY", detail)
+            # A replica that cannot begin says so with its whole traceback, of which the end is the reason.
+            reason = one.message.strip().rpartition("\n")[2]
+            detail = f"{one.status}, {one.replicas} of {one.wanted} replicas {reason}".strip()
+            yield Part(f"  {one.name}", one.status == "HEALTHY" and one.replicas >= one.wanted, detail)
 
 
 def _ready(settings: ClusterSettings) -> Iterator[Part]:

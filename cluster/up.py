@@ -8,9 +8,10 @@ import httpx
 from cluster import head, registry, valkey
 from cluster.environment import component_environment
 from cluster.first_model import train_first_model
+from cluster.gcs_store import check_gcs_store, forget_unfinished_shutdown
 from cluster.ports import conflicts
 from cluster.processes import MLFLOW, RAY, VALKEY, owned_by, stop
-from cluster.reach import check_gcs_store, check_shared_servers
+from cluster.reach import check_keys, check_shared_servers
 from cluster.record import exclusive, refuse_changes, remember
 from cluster.secret_files import make_secret
 from cluster.serve_config import config_to_deploy
@@ -40,11 +41,13 @@ def up(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) 
     ``up`` on a running stack redeploys the config, and ``up`` after a crash repairs.
 
     Raises:
-        InvalidKeys: the service would let everybody in, and not this machine alone.
+        InvalidKeys: the service would let everybody in, and not this machine alone; or there are no keys where
+            they are said to be.
         StoreRefused: the online store, or Ray's, must not be reached like this.
         ClusterError: a port is taken, a part did not come up, or the stack stands with other settings.
     """
     check_door(settings.host, component_environment(settings, RAY, environment))
+    check_keys(settings)
     check_shared_servers(settings)
     with exclusive(settings.home):
         refuse_changes(settings)
@@ -60,6 +63,11 @@ def up(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) 
         _registry(settings, environment, steps, MLFLOW in running)
         champion = _champion(settings, environment, steps)
         if RAY not in running:
+            if forget_unfinished_shutdown(settings):
+                steps.say(
+                    "An earlier `tollgate down` was cut off: what Ray kept of that cluster has been removed."
+                    " Worker nodes that are still up need `tollgate down` and `tollgate join`."
+                )
             with steps.step("Ray head"):
                 head.start_head(settings, environment)
         _deploy(settings, steps)
@@ -106,10 +114,7 @@ def wait_for_store(settings: ClusterSettings, environment: Mapping[str, str], st
     if settings.redis_url_external:
         with steps.step("Online store (TOLLGATE_REDIS_URL)") as tell:
             valkey.wait_while_loading(settings.redis_url, tell)
-            if not valkey.answers(settings.redis_url):
-                raise ClusterError(
-                    "No Redis answers at TOLLGATE_REDIS_URL; correct it, or unset it for the embedded Valkey."
-                )
+            valkey.check_answers(settings.redis_url, f"{settings.redis_address} (TOLLGATE_REDIS_URL)")
     elif not running:
         with steps.step("Valkey") as tell:
             valkey.start_valkey(settings, environment, tell)

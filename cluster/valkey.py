@@ -111,6 +111,24 @@ def answers(url: str) -> bool:
         return False
 
 
+def check_answers(url: str, name: str) -> None:
+    """Checks that a Redis server answers and lets us in.
+
+    Args:
+        name: of the setting that the address comes from.
+
+    Raises:
+        ClusterError: it does not.
+    """
+    try:
+        with client_of(url) as client:
+            client.ping()
+    except redis.AuthenticationError as error:
+        raise ClusterError(f"The server at {name} refuses the password: {error}") from error
+    except redis.RedisError as error:
+        raise ClusterError(f"No Redis answers at {name} from this machine: {error}") from error
+
+
 def loaded_percent(url: str) -> float | None:
     """Returns how much of its data a server that is loading has read; None when none is loading there."""
     try:

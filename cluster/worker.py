@@ -12,6 +12,9 @@ from cluster.settings import ClusterSettings
 from features.errors import ClusterError
 
 NODE_ID: Final = "--node_id="
+WRONG_TOKEN: Final = "InvalidAuthToken"
+WRONG_VERSION: Final = "Version mismatch: "
+"""How Ray says what is wrong with a node that would join."""
 
 
 def start_worker(settings: ClusterSettings, base: Mapping[str, str]) -> None:
@@ -20,20 +23,28 @@ def start_worker(settings: ClusterSettings, base: Mapping[str, str]) -> None:
     On a busy machine Ray's own agents may be too slow for it, so it is tried once more, as a head is.
 
     Raises:
-        ClusterError: it did not join.
+        ClusterError: it did not join; says why, where Ray does.
     """
     make_private(settings.runtime)
     start_script(settings)
     log = settings.logs / "ray-start.log"
+    head = settings.hosts.head_address
     command, environment = worker_command(settings), node_environment(settings, base)
     for _ in range(ATTEMPTS):
+        written = log.stat().st_size if log.exists() else 0
         if run_ray_start(settings, command, environment, log) and is_up(settings):
             return
         stop_ray(settings)
-    raise ClusterError(
-        f"This machine did not join the head at {settings.hosts.head_address}; see {log} and {settings.ray_logs}."
-        " A token that is not the head's is refused there, too."
-    )
+        said = log.read_bytes()[written:].decode(errors="replace")
+        if WRONG_TOKEN in said:
+            raise ClusterError(
+                f"The head at {head} refuses the token of {settings.ray_token_file}: copy it from the head anew."
+            )
+        if WRONG_VERSION in said:
+            raise ClusterError(
+                f"The head at {head} runs another version of Ray or Python: all nodes need the same; see {log}."
+            )
+    raise ClusterError(f"This machine did not join the head at {head}; see {log} and {settings.ray_logs}.")
 
 
 def worker_command(settings: ClusterSettings) -> list[str]:

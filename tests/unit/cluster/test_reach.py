@@ -1,16 +1,19 @@
 import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from os import environ
 from pathlib import Path
 
+import grpc  # type: ignore[import-untyped]
 import pytest
 
 from cluster import valkey
 from cluster.hosts import Hosts
 from cluster.processes import owned_by, stop
-from cluster.reach import address_towards, check_gcs_store, check_head, check_shared_servers
+from cluster.reach import address_towards, check_head, check_keys, check_shared_servers
 from cluster.secret_files import make_secret
 from cluster.settings import ClusterSettings
-from features.errors import ClusterError, StoreRefused
+from features.errors import ClusterError, InvalidKeys
 
 STORE, REGISTRY = "rediss://store.example:6379/0", "https://models.example"
 
@@ -50,30 +53,12 @@ def test_what_only_this_machine_reaches_is_refused(
         check_shared_servers(of_several_hosts(settings, **values))
 
 
-def test_the_password_of_rays_store_does_not_cross_the_network_in_the_clear(settings: ClusterSettings) -> None:
-    with pytest.raises(StoreRefused, match="in the clear"):
-        check_gcs_store(with_hosts(settings, Hosts(gcs_url="redis://gcs.example:6379")), {})
-
-
-def test_a_store_of_ray_that_does_not_answer_is_named(settings: ClusterSettings) -> None:
-    missing = Hosts(gcs_url=f"redis://127.0.0.1:{settings.ports.valkey}")
-    with pytest.raises(ClusterError, match=r"No Redis answers .*TOLLGATE_GCS_URL"):
-        check_gcs_store(with_hosts(settings, missing), {})
-
-
-def test_a_store_of_ray_that_refuses_the_password_is_named(settings: ClusterSettings, tmp_path: Path) -> None:
-    wrong = tmp_path / "wrong"
-    make_secret(wrong)
-    url = f"redis://127.0.0.1:{settings.ports.valkey}"
-    valkey.start_valkey(settings, environ)
-    try:
-        check_gcs_store(
-            with_hosts(settings, Hosts(gcs_url=url, gcs_password_file=settings.valkey_password_file)), {}
-        )
-        with pytest.raises(ClusterError, match="refuses the password of TOLLGATE_GCS_PASSWORD_FILE"):
-            check_gcs_store(with_hosts(settings, Hosts(gcs_url=url, gcs_password_file=wrong)), {})
-    finally:
-        stop(owned_by(settings.home), grace_s=10)
+def test_keys_that_cannot_be_read_are_told_before_anything_starts(
+    settings: ClusterSettings, tmp_path: Path
+) -> None:
+    check_keys(settings)
+    with pytest.raises(InvalidKeys, match="No such file"):
+        check_keys(settings.model_copy(update={"api_keys_file": tmp_path / "missing.yaml"}))
 
 
 def test_a_worker_without_the_token_is_told_where_it_is(settings: ClusterSettings) -> None:
@@ -88,13 +73,38 @@ def test_a_head_that_does_not_answer_is_named(settings: ClusterSettings) -> None
         check_head(with_hosts(settings, Hosts(head_address=address)))
 
 
-def test_a_store_that_the_worker_does_not_reach_is_named(
-    settings: ClusterSettings, listener: socket.socket
-) -> None:
+@pytest.fixture
+def head() -> Iterator[Hosts]:
+    """A worker's settings, with a server of gRPC in the place of a head."""
+    server = grpc.server(ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield Hosts(head_address=f"127.0.0.1:{port}")
+    server.stop(None).wait()
+
+
+def test_what_is_no_head_is_told_at_once(settings: ClusterSettings, listener: socket.socket) -> None:
     make_secret(settings.ray_token_file)
-    head = Hosts(head_address=f"127.0.0.1:{listener.getsockname()[1]}")
-    with pytest.raises(ClusterError, match="TOLLGATE_REDIS_URL"):
+    address = f"127.0.0.1:{listener.getsockname()[1]}"
+    with pytest.raises(ClusterError, match=f"What answers at {address} is no Ray head"):
+        check_head(with_hosts(settings, Hosts(head_address=address)))
+
+
+def test_a_store_that_the_worker_does_not_reach_is_named(settings: ClusterSettings, head: Hosts) -> None:
+    make_secret(settings.ray_token_file)
+    with pytest.raises(ClusterError, match=r"No Redis answers .*TOLLGATE_REDIS_URL"):
         check_head(with_hosts(settings, head))
+
+
+def test_a_store_that_refuses_the_worker_says_so(settings: ClusterSettings, head: Hosts) -> None:
+    make_secret(settings.ray_token_file)
+    valkey.start_valkey(settings, environ)
+    try:
+        wrong = f"redis://:wrong@127.0.0.1:{settings.ports.valkey}/0"
+        with pytest.raises(ClusterError, match=r"TOLLGATE_REDIS_URL\) refuses the password"):
+            check_head(with_hosts(settings, head, redis_url_external=wrong))
+    finally:
+        stop(owned_by(settings.home), grace_s=10)
 
 
 def test_the_address_of_this_machine_is_the_one_on_the_way_to_the_head() -> None:

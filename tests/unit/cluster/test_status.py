@@ -5,6 +5,9 @@ from typing import ClassVar
 
 import pytest
 
+from cluster import head
+from cluster import status as module
+from cluster.serve_rest import Application, Deployment
 from cluster.settings import ClusterSettings, Ports
 from cluster.status import Part, status, without_password
 
@@ -46,6 +49,33 @@ def test_when_nothing_stands_every_part_is_down_and_none_is_missing(settings: Cl
     parts = status(settings)
     assert [part.name for part in parts] == ["Online store", "Model registry", "Ray", "Serve", "Readiness"]
     assert not any(part.up for part in parts)
+
+
+def test_nodes_that_left_or_came_back_are_no_concern(
+    settings: ClusterSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        ("10.0.0.1", "DEAD", "Unexpected termination: health check failed"),
+        ("10.0.0.1", "ALIVE", None),
+        ("10.0.0.2", "DEAD", "Expected termination: received SIGTERM"),
+        ("10.0.0.3", "DEAD", "Unexpected termination: health check failed"),
+    ]
+    found = [{"node_ip": ip, "state": state, "state_message": message} for ip, state, message in rows]
+    monkeypatch.setattr(head, "nodes", lambda _: found)
+    parts = [(part.name, part.up) for part in status(settings) if part.name.startswith("Ray node")]
+    assert parts == [("Ray node 10.0.0.1", True), ("Ray node 10.0.0.3", False)]
+
+
+def test_a_deployment_with_a_replica_too_few_is_down_and_says_why_in_a_line(
+    settings: ClusterSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = "The replica failed to start:\nTraceback\n  File\nInvalidKeys: the API keys cannot be read\n"
+    ingress = Deployment("Ingress", "HEALTHY", trace, 1, 2, ())
+    monkeypatch.setattr(
+        module, "applications", lambda *_, **__: [Application("tollgate", "RUNNING", "", (ingress,))]
+    )
+    [part] = [part for part in status(settings) if part.name == "  Ingress"]
+    assert part == Part("  Ingress", False, "HEALTHY, 1 of 2 replicas InvalidKeys: the API keys cannot be read")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,12 @@
+import shutil
+
+import pytest
+
+from cluster import worker
 from cluster.hosts import Hosts
 from cluster.settings import ClusterSettings
 from cluster.worker import is_up, worker_command
+from features.errors import ClusterError
 from tests.unit.cluster.conftest import Start
 
 
@@ -18,6 +24,38 @@ def test_a_worker_joins_the_head_at_its_own_address_with_a_folder_of_its_own(set
         ("--temp-dir", str(settings.runtime / "ray")),
     ):
         assert command[command.index(option) + 1] == value
+
+
+@pytest.mark.parametrize(
+    ("said", "words", "attempts"),
+    [
+        ("ray.exceptions.AuthenticationError: RPC error: InvalidAuthToken: is missing", "refuses the token of", 1),
+        ("RuntimeError: Version mismatch: The cluster was started with:", "another version of Ray", 1),
+        ("the agents were too slow", "did not join the head at 10.0.0.1:6390; see", 2),
+    ],
+)
+def test_why_a_worker_did_not_join_is_told_where_ray_says_it(
+    settings: ClusterSettings, monkeypatch: pytest.MonkeyPatch, said: str, words: str, attempts: int
+) -> None:
+    runs = 0
+
+    def ray_start(settings: ClusterSettings, *_: object) -> bool:
+        nonlocal runs
+        runs += 1
+        with (settings.logs / "ray-start.log").open("a") as log:
+            log.write(said)
+        return False
+
+    settings.logs.mkdir(parents=True, exist_ok=True)
+    # What an earlier run wrote is not what is wrong now.
+    (settings.logs / "ray-start.log").write_text("InvalidAuthToken Version mismatch: ")
+    monkeypatch.setattr(worker, "run_ray_start", ray_start)
+    try:
+        with pytest.raises(ClusterError, match=words):
+            worker.start_worker(worker_settings(settings), {})
+    finally:
+        shutil.rmtree(settings.runtime)
+    assert runs == attempts
 
 
 def test_a_worker_is_up_while_its_raylet_lives(settings: ClusterSettings, start: Start) -> None:
