@@ -1,8 +1,13 @@
 """The feature deployment: the past of each transaction from the online store, as a feature matrix."""
 
+import asyncio
 import os
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
+
+import numpy as np
 
 from deployments.breaker import Breaker
 from deployments.garbage import collect_seldom
@@ -22,6 +27,23 @@ from features.without_history import without_history
 
 STORE_SHARE: Final = 0.8
 """Share of the time that the caller waits which the store may take."""
+ROWS_OF_ONE: Final = 32
+"""Rows of one customer, or device, that a call of the store may hold. Each brings the whole log, up to 256 KiB of
+it: of a chunk of 512 rows the store would answer nobody else for a second."""
+
+
+def calls_of(batch: TransactionBatch) -> Iterator[TransactionBatch]:
+    """Yield a batch as the calls of the store that it takes: one, unless somebody has too many rows of it."""
+    if len(batch) > ROWS_OF_ONE:
+        most = max(
+            Counter(batch.customer_id).most_common(1)[0][1],
+            max(Counter(device for device in batch.device_id if device is not None).values(), default=0),
+        )
+        if most > ROWS_OF_ONE:
+            for start in range(0, len(batch), ROWS_OF_ONE):
+                yield batch.slice(start, start + ROWS_OF_ONE)
+            return
+    yield batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +91,21 @@ class Features:
             left_s: time that the caller waits for them.
         """
         # Some of it is for what comes after the store, and for the way back.
-        timeout_s = min(self._store.timeout_s, STORE_SHARE * left_s)
+        until_s = asyncio.get_running_loop().time() + STORE_SHARE * left_s
         try:
-            columns = await self._breaker.call(timeout_s, lambda: self._store.observe(batch))
-            return FeatureReply(feature_matrix(columns), True)
+            parts = [await self._observed(part, until_s) for part in calls_of(batch)]
         except (OnlineStoreUnavailable, DependencyDown, TimeoutError):  # Logged, and counted, by the circuit.
             return FeatureReply(feature_matrix(without_history(batch)), False)
+        return FeatureReply(parts[0] if len(parts) == 1 else np.vstack(parts), True)
+
+    async def _observed(self, batch: TransactionBatch, until_s: float) -> Matrix:
+        """Return the features of what one call of the store holds.
+
+        Args:
+            until_s: when the store must have answered, by the loop's clock.
+        """
+        timeout_s = min(self._store.timeout_s, until_s - asyncio.get_running_loop().time())
+        return feature_matrix(await self._breaker.call(timeout_s, lambda: self._store.observe(batch)))
 
     async def take_labels(self, labels: LabelBatch) -> list[LabelOutcome]:
         """Take labels in their order, at most ``LABELS_A_CALL``; return what became of each.
