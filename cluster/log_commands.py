@@ -10,6 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from cluster.reporting import Home, reporting, standing_settings
+from features.errors import NothingArchived
 
 if TYPE_CHECKING:
     from deployments.ledger.audit import Audit
@@ -55,14 +56,16 @@ def drain_command(archive: ArchiveFolder = None, home: Home = None) -> None:
 
 
 def audit_command(
-    day: Annotated[str | None, typer.Option(help="UTC day of the decisions, YYYY-MM-DD; default: today.")] = None,
+    day: Annotated[
+        datetime | None, typer.Option(help="UTC day of the decisions; default: today.", formats=["%Y-%m-%d"])
+    ] = None,
     archive: ArchiveFolder = None,
     home: Home = None,
 ) -> None:
     """Make every archived decision of a day again and report what differs; the exit code is 1 when anything does.
 
-    Scores come from the registered models and the logged features, decisions from the logged policy. What still
-    waits in the store is not archived: run `tollgate drain` before.
+    So it is where nothing of that day is archived. Scores come from the registered models and the logged features,
+    decisions from the logged policy. What still waits in the store is not archived: run `tollgate drain` before.
     """
     from deployments.ledger.archive import Archive
     from deployments.ledger.audit import audit
@@ -78,9 +81,13 @@ def audit_command(
             task = progress.add_task("", total=None)
             found = audit(
                 folder,
-                day or datetime.now(UTC).date().isoformat(),
+                (day or datetime.now(UTC)).date().isoformat(),
                 RegisteredBundles(settings.mlflow_uri),
                 lambda rows: progress.advance(task, rows),
+            )
+        if found.is_empty:
+            raise NothingArchived(
+                f"No decision of {found.day} is archived in {folder.folder}; see `tollgate drain`."
             )
         _show(found, console)
         if not found.ok:

@@ -30,8 +30,10 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a history 
 def simulate_command(
     out: Out,
     transactions: Annotated[int, typer.Option(min=1_000, help="Number of transactions.")] = 1_000_000,
-    days: Annotated[int, typer.Option(min=7, help="Length of the history in days.")] = 120,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same history.")] = 7,
+    days: Annotated[
+        int, typer.Option(min=7, max=366, help="Length of the history in days, from 2025-01-01 on.")
+    ] = 120,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same history.")] = 7,
     fraud_rate: Annotated[float, typer.Option(min=0.0001, max=0.2, help="Share of frauds.")] = 0.006,
     overwrite: Overwrite = False,
 ) -> None:
@@ -57,7 +59,10 @@ def ingest_command(
     mapping: Annotated[str, typer.Option(help="Mapping that comes with Tollgate, or a YAML file.")] = "tollgate",
     overwrite: Overwrite = False,
 ) -> None:
-    """Bring a foreign table into the form of a history; rows that break the contract are set aside."""
+    """Bring a foreign table into the form of a history; rows that break the contract are set aside.
+
+    The exit code is 1 when no row came in.
+    """
     from training.history_summary import ingest_summary
     from training.ingest import ingest
     from training.ingestion.mapping import load_mapping
@@ -65,6 +70,8 @@ def ingest_command(
     with reporting():
         report = ingest(source, out, load_mapping(mapping), overwrite=overwrite)
         Console(stderr=True).print(ingest_summary(report))
+        if not report.rows_written:
+            raise typer.Exit(1)
 
 
 def train_command(

@@ -87,6 +87,12 @@ def refuse_changes(requested: ClusterSettings) -> None:
         return
     before, after = standing.model_dump(include=set(BAKED)), requested.model_dump(include=set(BAKED))
     changed = [name for name in BAKED if before[name] != after[name]]
+    if changed == ["api_keys_file"] and standing.api_keys_file is None:
+        raise ClusterError(
+            f"The stack of {requested.home} was started without API keys, and there are some now, in"
+            f" {requested.api_keys_file}. `tollgate down` and then `tollgate up` put them in force; to repair it"
+            " as it is, move that file away first."
+        )
     if changed:
         raise ClusterError(
             f"The stack of {requested.home} was started with other settings ({', '.join(changed)}). Run "

@@ -28,12 +28,22 @@ PortBase = Annotated[
 
 @contextmanager
 def reporting() -> Iterator[None]:
-    """Turns an error of ours into its sentence and exit code 1; any other is a bug and shows its trace."""
+    """Turns an error of ours, or of a file, into a sentence and exit code 1; any other is a bug and shows its
+    trace."""
     try:
         yield
     except TollgateError as error:
-        Console(stderr=True).print(Text(str(error), "red"), soft_wrap=True)
+        _say(str(error))
         raise typer.Exit(1) from error
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _say(f"{os.fsdecode(error.filename)}: {error.strerror}")
+        raise typer.Exit(1) from error
+
+
+def _say(text: str) -> None:
+    Console(stderr=True).print(Text(text, "red"), soft_wrap=True)
 
 
 def standing_settings(home: Path | None) -> ClusterSettings:

@@ -46,3 +46,17 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not content.get("applications"):
         raise ClusterError(f"{path} has no `applications`, so there is nothing to deploy.")
     return content
+
+
+def check_config(path: Path) -> None:
+    """Checks a Serve config file more strictly than Serve does, which leaves out what it does not know.
+
+    Raises:
+        ClusterError: it has no application, or a key that nobody reads, or a value that nobody takes; names each.
+    """
+    # Imported here, as it takes Serve's schemas along.
+    from deployments.config_lint import lint
+
+    read_config(path)
+    if problems := lint(path.read_text()):
+        raise ClusterError("\n".join([f"{path} cannot be deployed:", *problems]))

@@ -127,4 +127,6 @@ def _dependencies(answer: httpx.Response) -> Iterator[Part]:
     if not answer.headers.get("content-type", "").startswith("application/json"):
         return
     for name, state in answer.json().get("dependencies", {}).items():
-        yield Part(f"  {name}", bool(state["ok"]), state["detail"])
+        problem = state.get("problem", "")
+        detail = f"{state['detail']}; {problem}" if problem else state["detail"]
+        yield Part(f"  {name}", bool(state["ok"]) and not problem, detail)

@@ -1,5 +1,6 @@
 """``tollgate up``: brings a stack to where all of it stands, from wherever it is."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -14,13 +15,15 @@ from cluster.processes import MLFLOW, RAY, VALKEY, owned_by, stop
 from cluster.reach import check_keys, check_shared_servers
 from cluster.record import exclusive, refuse_changes, remember
 from cluster.secret_files import make_secret
-from cluster.serve_config import config_to_deploy
+from cluster.serve_config import check_config, config_to_deploy
 from cluster.serve_rest import deploy, wait_until_running
 from cluster.settings import ClusterSettings
 from cluster.steps import Steps
 from cluster.waiting import wait_until
 from deployments.access.door import check_door
+from deployments.live_settings import NOT_TAKEN
 from features.errors import ClusterError
+from training.api_key import key_headers
 
 READY_TIMEOUT_S = 5.0
 
@@ -47,6 +50,7 @@ def up(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) 
         ClusterError: a port is taken, a part did not come up, or the stack stands with other settings.
     """
     check_door(settings.host, component_environment(settings, RAY, environment))
+    check_config(settings.config)
     check_keys(settings)
     check_shared_servers(settings)
     with exclusive(settings.home):
@@ -157,7 +161,7 @@ def _deploy(settings: ClusterSettings, steps: Steps) -> None:
         def ready() -> bool:
             nonlocal last
             try:
-                answer = httpx.get(f"{settings.http_url}/ready", timeout=READY_TIMEOUT_S)
+                answer = httpx.get(f"{settings.http_url}/ready", headers=key_headers(), timeout=READY_TIMEOUT_S)
             except httpx.TransportError as error:
                 last = str(error)
                 return False
@@ -169,3 +173,18 @@ def _deploy(settings: ClusterSettings, steps: Steps) -> None:
                 f"{settings.http_url}/ready did not become ready: {last}\n"
                 f"The logs are in {settings.ray_logs}/serve."
             )
+        if refused := not_taken(last):
+            raise ClusterError("\n".join([f"{path} was deployed, but not all of it was taken.", *refused]))
+
+
+def not_taken(ready: str) -> list[str]:
+    """Returns a sentence for each part that refused its settings, from the answer of GET /ready; with API keys in
+    force it tells a stranger none.
+
+    >>> not_taken('{"dependencies": {"router": {"problem": "%s: a rule is bad"}}}' % NOT_TAKEN)
+    ['router: the new user_config was not taken, the old one stays: a rule is bad']
+    """
+    parts = json.loads(ready).get("dependencies", {})
+    return [
+        f"{name}: {state['problem']}" for name, state in parts.items() if NOT_TAKEN in state.get("problem", "")
+    ]

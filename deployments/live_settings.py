@@ -1,13 +1,16 @@
 """The ``user_config`` of a replica: taken when it is valid, refused with a reason when it is not."""
 
 import logging
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from pydantic import ValidationError
 
 from deployments.settings import Settings
 
 logger = logging.getLogger("ray.serve")
+
+NOT_TAKEN: Final = "the new user_config was not taken, the old one stays"
+"""How the problem of a replica begins that was given settings it cannot use."""
 
 S = TypeVar("S", bound=Settings)
 
@@ -39,7 +42,7 @@ class LiveSettings(Generic[S]):
         try:
             self._value = self._kind.model_validate(user_config)
         except ValidationError as error:
-            self.refuse(str(error))
+            self.refuse(_told(error))
             if self._value is None:
                 raise
             return False
@@ -48,5 +51,10 @@ class LiveSettings(Generic[S]):
 
     def refuse(self, reason: str) -> None:
         """Remember, and log, why new settings were not taken."""
-        self.problem = f"the new user_config was not taken, the old one stays: {reason}"
+        self.problem = f"{NOT_TAKEN}: {reason}"
         logger.error(self.problem)
+
+
+def _told(error: ValidationError) -> str:
+    """Return what is wrong with settings, each fault after its path."""
+    return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())

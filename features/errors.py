@@ -134,6 +134,10 @@ class DependencyDown(TollgateError):
     """A part keeps failing and was not asked; it is tried again after a pause."""
 
 
+class NothingArchived(TollgateError):
+    """There is no decision to audit: proof of nothing."""
+
+
 class ForeignLog(TollgateError):
     """The log in the store is not the one that the archive holds the beginning of; nothing is taken out of it."""
 

@@ -14,6 +14,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 from rich.progress import Progress
 
+from features.errors import InvalidHistory
 from features.transaction import Int64s
 from training.history_files import REJECTED, HistoryWriter, day_of, writing_history
 from training.ingestion.checks import to_history
@@ -89,8 +90,9 @@ def ingest(
         buffered_rows: how many rows are held in memory before they go to disk. A whole day is held as well.
 
     Raises:
-        InvalidHistory: the source cannot be read, lacks a mapped column or holds another type in it, or ``out`` is
-            not empty and ``overwrite`` is False. ``out`` is then as it was before.
+        InvalidHistory: the source cannot be read, lacks a mapped column or holds another type in it; or ``out`` is
+            not empty and ``overwrite`` is False, or holds a history that no row would replace. ``out`` is then as
+            it was before.
     """
     began = time.perf_counter()
     opened = open_source(source, mapping)
@@ -103,6 +105,8 @@ def ingest(
         rejections.close()
         frauds, unlabelled = _write(buckets, duplicates, writer, progress)
         assert rows_in == writer.rows + rejections.rows, "a row was lost, or counted twice"
+        if not writer.rows and any(out.glob("day=*")):
+            raise InvalidHistory(_nothing_good(source, rejections))
     return IngestReport(
         source=source,
         out=out,
@@ -120,6 +124,15 @@ def ingest(
         bytes_written=writer.bytes_written,
         duration_s=time.perf_counter() - began,
     )
+
+
+def _nothing_good(source: Path, rejections: Rejections) -> str:
+    """Return what to say of a source without a good row."""
+    reasons = "; ".join(
+        f"{count:,} for {field}: {reason}" for (field, reason), count in rejections.reasons.most_common(3)
+    )
+    rejected = f"all {rejections.rows:,} rows were rejected, {reasons}" if rejections.rows else "it has no rows"
+    return f"{source} gives no history in place of the one that is there: {rejected}. Nothing was written."
 
 
 def _read(

@@ -14,6 +14,7 @@ from features.errors import ScoringFailed
 MAX_WAIT_S: Final = 300.0
 """How long a busy or absent service is asked again before the command gives up."""
 _PAUSE_S: Final = 1.0
+_UNREACHABLE: Final = (httpx.ConnectError, httpx.UnsupportedProtocol)
 _PASSING: Final = ("overloaded", "unavailable")
 """Errors of a row that go away by themselves."""
 
@@ -23,8 +24,10 @@ class ArrowClient:
 
     Args:
         http: a client whose base address is that of the service.
-        pause: waits for some seconds.
+        pause: waits for some seconds; what it raises ends the asking.
         clock: monotonic seconds.
+
+    A service that was never reached is not waited for: its address may be wrong.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class ArrowClient:
         self._http = http
         self._pause = pause
         self._clock = clock
+        self._reached = False
 
     def score(self, transactions: pa.Table) -> pa.Table:
         """Return the answer to each transaction, in their order.
@@ -68,7 +72,12 @@ class ArrowClient:
                 response = self._http.post("/predict/batch", content=body, headers={"content-type": ARROW})
             except httpx.TransportError as error:
                 told = f"no answer from {self._http.base_url}: {error or type(error).__name__}"
+                if not self._reached and isinstance(error, _UNREACHABLE):
+                    raise ScoringFailed(
+                        f"{told}. Is that its address (--url), and is it up (`tollgate up`)?"
+                    ) from error
             else:
+                self._reached = True
                 if response.status_code == httpx.codes.OK:
                     return self._table(response, len(transactions))
                 told = f"{self._http.base_url} refused {len(transactions)} rows: {_reason(response)}"

@@ -10,10 +10,11 @@ different customers may overtake each other within one block of the file.
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Final
 
 import httpx
@@ -85,11 +86,13 @@ def score(
 
     Raises:
         InvalidHistory: the file cannot be read, or lacks a column.
-        ScoringFailed: the service refuses a request or does not answer. What was decided until then is in the
-            partial file that the message names.
+        ScoringFailed: the service refuses a request or does not answer, or Ctrl+C. What was decided until then is
+            in the partial file that the message names. Or ``out`` is the file itself.
     """
     began = time.perf_counter()
     source = open_rows(path, mapping)
+    if out.exists() and out.samefile(path):
+        raise ScoringFailed(f"{out} is the file that is read; name another one with --out.")
     partial = out.with_name(out.name + ".partial")
     tally = _Tally()
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -99,15 +102,22 @@ def score(
         closing(pq.ParquetWriter(partial, OUT_SCHEMA)) as writer,
         _progress_bar(show_progress) as progress,
     ):
-        sending = _Sending(ArrowClient(http), pool, connections, batch_size, progress)
+        sending = _Sending(http, pool, connections, batch_size, progress)
         sending.expect(path.name, source.total)
         try:
             for rows in source.rows(int(clock() * 1000)):
                 answers = sending.answers(rows)
                 tally.add(answers)
                 writer.write_table(answers)
-        except ScoringFailed as error:
-            raise ScoringFailed(f"{error}. The answers to {tally.rows} rows are in {partial}.") from error
+        except (ScoringFailed, KeyboardInterrupt) as error:
+            answers = sending.stop()
+            tally.add(answers)
+            writer.write_table(answers)
+            told = str(error) or "Interrupted"
+            if not tally.rows:
+                partial.unlink()
+                raise ScoringFailed(told) from error
+            raise ScoringFailed(f"{told}. The answers to {tally.rows} rows are in {partial}.") from error
     partial.replace(out)
     return ScoreReport(
         out=out,
@@ -124,9 +134,12 @@ class _Sending:
     """Sends the rows of a block over several connections and brings the answers back in order."""
 
     def __init__(
-        self, client: ArrowClient, pool: ThreadPoolExecutor, connections: int, batch_size: int, progress: Progress
+        self, http: httpx.Client, pool: ThreadPoolExecutor, connections: int, batch_size: int, progress: Progress
     ) -> None:
-        self._client = client
+        self._client = ArrowClient(http, pause=self._pause)
+        self._stopped = Event()
+        self._lanes: list[Future[None]] = []
+        self._answered: list[pa.Table] = []
         self._pool = pool
         self._connections = connections
         self._batch_size = batch_size
@@ -138,23 +151,42 @@ class _Sending:
         self._task = self._progress.add_task(name, total=total, rate="")
 
     def answers(self, rows: Rows) -> pa.Table:
-        """Return the answers to a block, ``OUT_SCHEMA``, by row number."""
-        lane = _lanes(rows.transactions["customer_id"], self._connections)
-        places = [np.flatnonzero(lane == number) for number in range(self._connections)]
-        tables = list(self._pool.map(lambda place: self._lane(rows, place), places))
-        whole = pa.concat_tables([*tables, _rejected(rows.rejected)])
-        self._advance(len(rows.rejected))
-        return whole.sort_by("row")
+        """Return the answers to a block, ``OUT_SCHEMA``, by row number.
 
-    def _lane(self, rows: Rows, places: Int64s) -> pa.Table:
-        answered = [OUT_SCHEMA.empty_table()]
+        Raises:
+            ScoringFailed: some were not answered; :meth:`stop` returns the others.
+        """
+        lane = _lanes(rows.transactions["customer_id"], self._connections)
+        self._answered = [_rejected(rows.rejected)]
+        self._lanes = [
+            self._pool.submit(self._lane, rows, np.flatnonzero(lane == number))
+            for number in range(self._connections)
+        ]
+        for one in self._lanes:
+            one.result()
+        self._advance(len(rows.rejected))
+        whole, self._answered = self._answered, []
+        return pa.concat_tables(whole).sort_by("row")
+
+    def stop(self) -> pa.Table:
+        """Return what was answered of the block under way, once the requests that are out have their answers."""
+        self._stopped.set()
+        wait(self._lanes)
+        return pa.concat_tables([OUT_SCHEMA.empty_table(), *self._answered]).sort_by("row")
+
+    def _lane(self, rows: Rows, places: Int64s) -> None:
         for at in range(0, len(places), self._batch_size):
+            if self._stopped.is_set():
+                return
             own = places[at : at + self._batch_size]
             answer = self._client.score(rows.transactions.take(pa.array(own)))
             table = answer.add_column(0, OUT_SCHEMA.field("row"), pa.array(rows.number[own]))
-            answered.append(table.select(OUT_SCHEMA.names).cast(OUT_SCHEMA))
+            self._answered.append(table.select(OUT_SCHEMA.names).cast(OUT_SCHEMA))
             self._advance(len(own))
-        return pa.concat_tables(answered)
+
+    def _pause(self, seconds: float) -> None:
+        if self._stopped.wait(seconds):
+            raise ScoringFailed("stopped")
 
     def _advance(self, rows: int) -> None:
         speed = self._progress.tasks[0].speed

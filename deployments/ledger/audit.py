@@ -54,6 +54,11 @@ class Audit:
     differences: list[Difference] = field(default_factory=list)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing of the day is archived."""
+        return not self.transactions and not self.foreign
+
+    @property
     def ok(self) -> bool:
         """Whether every decision came out again, and is there once."""
         return not self.differences and not self.repeated

@@ -1,5 +1,6 @@
 """The foreign tables: CSV or Parquet files, one or a folder of them, read in batches of bounded size."""
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from training.ingestion.mapping import ColumnMapping
 
 BATCH_ROWS: Final = 131_072
 _CSV_BLOCK_BYTES: Final = 8 << 20
+_BEGIN_CHARS: Final = 1 << 20
 _CSV: Final = (".csv", ".csv.gz")
 _PARQUET: Final = (".parquet", ".pq")
 
@@ -123,20 +125,41 @@ def first_cell(path: Path, column: str) -> Any:
     return head.column(column)[0].as_py() if len(head) else None
 
 
-def _head(path: Path) -> pa.RecordBatch:
+def _head(path: Path) -> pa.Table:
     """Return the first rows of a file, or none of them, under its columns."""
     try:
         if _is_csv(path):
             parse = pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip")
-            with pacsv.open_csv(path, parse_options=parse) as reader:
-                return next(iter(reader), pa.RecordBatch.from_pylist([], reader.schema))
+            return pacsv.read_csv(pa.BufferReader(_begin(path, "utf8")), parse_options=parse)
         if _is_parquet(path):
             with pq.ParquetFile(path) as file:
-                nothing = pa.RecordBatch.from_pylist([], file.schema_arrow)
-                return next(file.iter_batches(batch_size=1), nothing)
+                first = next(file.iter_batches(batch_size=1), None)
+                return pa.Table.from_batches([] if first is None else [first], file.schema_arrow)
     except (pa.ArrowException, OSError, UnicodeError) as error:
         raise InvalidHistory(f"{path} cannot be read: {_told(error)}") from error
     raise InvalidHistory(f"{path} is neither .csv, .csv.gz nor .parquet")
+
+
+def _begin(path: Path, encoding: str) -> bytes:
+    """Return the first lines of a CSV file, in UTF-8.
+
+    A reader of the whole file that is closed early leaves a thread behind, which aborts a process that ends just
+    then, as it wants to call our handler of malformed lines.
+    """
+    with pa.input_stream(path) as file:
+        text = io.TextIOWrapper(file, encoding=encoding, newline="").read(_BEGIN_CHARS)
+    if len(text) == _BEGIN_CHARS:
+        text = text[: text.rfind("\n") + 1] or text
+    return text.encode()
+
+
+def _csv_names(path: Path, mapping: ColumnMapping) -> list[str]:
+    """Return the names of the columns of a CSV file."""
+    begin = pa.BufferReader(_begin(path, mapping.csv.encoding))
+    with _open_csv(begin, mapping, None, [], encoding="utf8") as reader:
+        names = list(reader.schema.names)
+        reader.read_all()
+    return names
 
 
 def _files(path: Path) -> tuple[tuple[str, Path], ...]:
@@ -169,8 +192,7 @@ def _look(path: Path, mapping: ColumnMapping) -> tuple[list[str], int | None]:
     """Return the names of the columns and the number of rows (None for CSV)."""
     try:
         if _is_csv(path):
-            with _open_csv(path, mapping, None, []) as reader:
-                return list(reader.schema.names), None
+            return _csv_names(path, mapping), None
         with pq.ParquetFile(path) as file:
             return list(file.schema_arrow.names), int(file.metadata.num_rows)
     except (pa.ArrowException, OSError, UnicodeError, LookupError) as error:
@@ -188,8 +210,8 @@ def _parquet_batches(path: Path, mapping: ColumnMapping) -> Iterator[_Part]:
 
 def _csv_batches(path: Path, mapping: ColumnMapping) -> Iterator[_Part]:
     malformed: list[MalformedLine] = []
-    with _open_csv(path, mapping, None, []) as reader:
-        columns = [column for column in mapping.source_columns if column in reader.schema.names]
+    names = _csv_names(path, mapping)
+    columns = [column for column in mapping.source_columns if column in names]
     first = 1
     with _open_csv(path, mapping, columns, malformed) as reader:
         for batch in reader:
@@ -210,7 +232,11 @@ def _positions(first: int, n: int, malformed: list[MalformedLine]) -> tuple[Int6
 
 
 def _open_csv(
-    path: Path, mapping: ColumnMapping, columns: list[str] | None, malformed: list[MalformedLine]
+    file: Path | pa.NativeFile,
+    mapping: ColumnMapping,
+    columns: list[str] | None,
+    malformed: list[MalformedLine],
+    encoding: str | None = None,
 ) -> Any:
     def set_aside(line: Any) -> str:
         reason = f"has {line.actual_columns} cells where the header has {line.expected_columns}"
@@ -220,9 +246,11 @@ def _open_csv(
 
     csv = mapping.csv
     return pacsv.open_csv(
-        path,
+        file,
         # One thread: only then does the reader number the lines that it skips.
-        read_options=pacsv.ReadOptions(use_threads=False, block_size=_CSV_BLOCK_BYTES, encoding=csv.encoding),
+        read_options=pacsv.ReadOptions(
+            use_threads=False, block_size=_CSV_BLOCK_BYTES, encoding=encoding or csv.encoding
+        ),
         parse_options=pacsv.ParseOptions(
             delimiter=csv.delimiter, newlines_in_values=True, invalid_row_handler=set_aside
         ),
@@ -238,6 +266,6 @@ def _open_csv(
 
 def _told(error: Exception) -> str:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if "invalid UTF8" in text:
+    if "invalid UTF8" in text or "codec can't decode" in text:
         return f"{text}; set csv.encoding in the mapping"
     return text

@@ -28,6 +28,21 @@ def test_a_mistake_of_the_user_is_one_sentence_and_exit_code_1(tmp_path: Path) -
     assert "Traceback" not in result.output
 
 
+def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = CliRunner().invoke(app, ["simulate", "--out", str(tmp_path / "file" / "x"), "--transactions", "1000"])
+    assert result.exit_code == 1
+    assert "Not a directory" in result.output
+
+
+def test_an_audit_of_nothing_proves_nothing(tmp_path: Path) -> None:
+    audit = ["audit", "--home", str(tmp_path), "--archive", str(tmp_path / "none")]
+    result = CliRunner().invoke(app, audit)
+    assert result.exit_code == 1
+    assert "No decision of" in result.output
+    assert CliRunner().invoke(app, [*audit, "--day", "2026-02-30"]).exit_code == 2
+
+
 def test_the_status_of_nothing_is_exit_code_1(tmp_path: Path) -> None:
     result = CliRunner().invoke(
         app, ["status", "--home", str(tmp_path)], env={"TOLLGATE_PORT_BASE": "29000", "MLFLOW_TRACKING_URI": ""}

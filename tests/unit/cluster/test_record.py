@@ -42,6 +42,16 @@ def test_a_running_stack_refuses_other_ports_and_says_what_differs(
         refuse_changes(on_another_port(settings))
 
 
+def test_keys_that_were_made_since_are_named(settings: ClusterSettings, start: Start) -> None:
+    remember(settings)
+    start(home=settings.home)
+    keys = settings.home / "secrets" / "api_keys.yaml"
+    with pytest.raises(
+        ClusterError, match=r"started without API keys, and there are some now, in .*api_keys\.yaml"
+    ):
+        refuse_changes(settings.model_copy(update={"api_keys_file": keys}))
+
+
 def test_a_stack_that_is_gone_refuses_nothing(settings: ClusterSettings) -> None:
     remember(settings)
     refuse_changes(on_another_port(settings))

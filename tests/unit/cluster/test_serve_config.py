@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cluster.serve_config import config_to_deploy
-from cluster.settings import ClusterSettings, Ports
+from cluster.serve_config import check_config, config_to_deploy
+from cluster.settings import PROJECT, ClusterSettings, Ports
 from features.errors import ClusterError
 
 CONFIG = """
@@ -56,3 +56,12 @@ def test_the_config_of_the_project_is_deployed_as_it_is_on_the_default_ports(tmp
     path, content = config_to_deploy(ClusterSettings(home=tmp_path, config=config))
     assert path == config
     assert [application["name"] for application in content["applications"]] == ["tollgate"]
+
+
+def test_a_key_that_nobody_reads_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    check_config(PROJECT / "serve_config.yaml")
+    text = (PROJECT / "serve_config.yaml").read_text()
+    path = tmp_path / "typing_error.yaml"
+    path.write_text(text.replace("max_ongoing_requests: 8192", "max_ongoing_request: 8192"))
+    with pytest.raises(ClusterError, match=r"cannot be deployed:\n.*max_ongoing_request"):
+        check_config(path)

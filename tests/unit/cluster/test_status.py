@@ -45,6 +45,14 @@ def test_a_dependency_that_is_down_is_named_with_its_reason(unready: ClusterSett
     assert "not ready" in [part.detail for part in parts]
 
 
+def test_settings_that_were_refused_are_told(unready: ClusterSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = (
+        b'{"ready": true, "dependencies": {"router": {"ok": true, "detail": "version 1", "problem": "bad rule"}}}'
+    )
+    monkeypatch.setattr(Ready, "body", body)
+    assert Part("  router", False, "version 1; bad rule") in status(unready)
+
+
 def test_when_nothing_stands_every_part_is_down_and_none_is_missing(settings: ClusterSettings) -> None:
     parts = status(settings)
     assert [part.name for part in parts] == ["Online store", "Model registry", "Ray", "Serve", "Readiness"]

@@ -317,3 +317,13 @@ def test_each_row_is_written_or_rejected_as_the_door_would_have_it(
     assert sorted(written) == sorted(first_good)
     assert report.rows_in == report.rows_written + report.rows_rejected == len(rows)
     assert sum(report.reasons.values()) == report.rows_rejected
+
+
+def test_a_history_is_not_replaced_by_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(write_csv(tmp_path / "good.csv", [row()]), out)
+    before = read_days(out)
+    bad = write_csv(tmp_path / "bad.csv", [row(amount="-1"), row(amount="-2")])
+    with pytest.raises(InvalidHistory, match=r"no history in place of .*all 2 rows were rejected, 2 for amount"):
+        run(bad, out, overwrite=True)
+    assert read_days(out).equals(before)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -147,10 +148,43 @@ def test_a_file_that_cannot_be_scored_is_refused_in_a_sentence(
 
 
 def test_a_refusal_ends_the_command_and_what_was_decided_is_kept(file: Path) -> None:
-    stand = Stand(max_arrow_rows=10)
-    with pytest.raises(ScoringFailed, match=r"422 body: must hold at most 10.*answers to 0 rows are in .*partial"):
-        run(file, stand)
-    assert file.with_suffix(".out.partial").exists()
+    refused = httpx.Response(422, json={"error": {"message": "body: must hold at most 10"}})
+    stand = Stand(wrong=lambda request: refused if request == 3 else None)
+    with pytest.raises(
+        ScoringFailed, match=r"422 body: must hold at most 10.*answers to 30 rows are in .*partial"
+    ):
+        run(file, stand, batch_size=10)
+    assert pq.read_table(file.with_suffix(".out.partial"))["row"].to_pylist() == list(range(1, 31))
+
+
+def test_a_file_of_which_nothing_was_decided_leaves_nothing(file: Path) -> None:
+    with pytest.raises(ScoringFailed, match="422 body: must hold at most 10"):
+        run(file, Stand(max_arrow_rows=10))
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def test_the_file_itself_is_not_written_over(file: Path) -> None:
+    before = file.read_bytes()
+    with pytest.raises(ScoringFailed, match="is the file that is read"):
+        score(file, file, url=URL, transport=Stand(), show_progress=False)
+    assert file.read_bytes() == before
+
+
+def test_who_interrupts_keeps_what_was_decided(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand = Stand(wrong=lambda request: httpx.Response(503) if request >= 2 else None)
+    result = Future.result
+
+    def interrupted(*_: Any) -> Any:
+        # Ctrl+C comes while the service is busy with the third request.
+        while stand.requests < 3:
+            pass
+        monkeypatch.setattr(Future, "result", result)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Future, "result", interrupted)
+    with pytest.raises(ScoringFailed, match=r"Interrupted. The answers to 20 rows are in"):
+        run(file, stand, batch_size=10)
+    assert stand.requests == 3
 
 
 def client(stand: Stand) -> tuple[ArrowClient, list[float]]:
@@ -172,14 +206,23 @@ def test_a_busy_service_is_asked_again_after_the_pause_that_it_names() -> None:
     assert pauses == [7.0, 7.0]
 
 
-def test_a_service_that_stays_away_is_given_up_in_a_sentence() -> None:
-    def nobody(_: int) -> httpx.Response:
-        raise httpx.ConnectError("connection refused")
+def nobody(_: int) -> httpx.Response:
+    raise httpx.ConnectError("connection refused")
 
-    scoring, pauses = client(Stand(wrong=nobody))
+
+def test_a_service_that_stays_away_is_given_up_in_a_sentence() -> None:
+    scoring, pauses = client(Stand(wrong=lambda request: nobody(request) if request else None))
+    scoring.score(transactions(1))
     with pytest.raises(ScoringFailed, match="no answer from http://tollgate"):
         scoring.score(transactions(1))
     assert sum(pauses) >= 299
+
+
+def test_a_service_that_was_never_there_is_not_waited_for() -> None:
+    scoring, pauses = client(Stand(wrong=nobody))
+    with pytest.raises(ScoringFailed, match="is it up"):
+        scoring.score(transactions(1))
+    assert pauses == []
 
 
 def test_rows_after_a_chunk_that_failed_are_sent_again_in_order() -> None:
