@@ -72,7 +72,7 @@ def evaluate_command(
         bool, typer.Option("--clear", help="With --live: first delete all online features of the store.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the report; default: results/evaluate-<name>.")
+        Path | None, typer.Option(help="Folder for the report; default: results/evaluate-<name>[-v<version>].")
     ] = None,
     log: Annotated[bool, typer.Option(help="Log figures and report to MLflow.")] = True,
     home: Home = None,

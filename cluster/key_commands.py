@@ -60,6 +60,8 @@ def create_command(
     with reporting(), _editing(file, home) as path:
         keys = read_keys(path) if path.exists() else []
         ends = None if expires_in is None else _now() + _span(expires_in)
+        if ends is not None and ends <= _now():
+            raise InvalidKeys(f"--expires-in {expires_in} makes a key that never opens anything.")
         if burst is not None and rate is None:
             raise InvalidKeys("--burst needs --rate")
         bound = None if rate is None else Rate(per_s=rate, burst=max(1.0, burst or rate))

@@ -46,7 +46,7 @@ class Output:
     """Where a result goes.
 
     Attributes:
-        folder: for the files; None: ``results/evaluate-<label>``.
+        folder: for the files; None: ``results/evaluate-<label>``, and of a registered version ``-v<version>``.
         log: whether MLflow gets it.
         command: that made it, for the reader.
         show_progress: draw the steps on stderr.
@@ -134,7 +134,7 @@ def evaluate_version(
         with bar.step("scores"):
             judged = [rows.judge(fold, bundle) for fold in folds]
         result = _result(subject, judged, settings, bundle.manifest.thresholds, bar, asked)
-    folder = write(result, output.folder or DEFAULT_FOLDER / f"evaluate-{label}")
+    folder = write(result, output.folder or DEFAULT_FOLDER / f"evaluate-{label}-v{version.version}")
     if output.log:
         log_to_run(tracking_uri, version.run_id, label, result, folder)
     return Evaluation(result, folder, version.run_id if output.log else None)

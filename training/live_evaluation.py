@@ -136,7 +136,7 @@ def evaluate_live(
         evaluation_result(subject, [judged], settings, now, policy=acting, published=asked.published)
         for judged in (served, offline)
     )
-    folder = write(result, output.folder or Path("results") / f"evaluate-{label}")
+    folder = write(result, output.folder or Path("results") / f"evaluate-{label}-v{version.version}")
     if output.log:
         log_to_run(tracking_uri, version.run_id, label, result, folder)
     differences = different_metrics(result, expected)

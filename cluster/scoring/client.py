@@ -14,7 +14,8 @@ from features.errors import ScoringFailed
 MAX_WAIT_S: Final = 300.0
 """How long a busy or absent service is asked again before the command gives up."""
 _PAUSE_S: Final = 1.0
-_UNREACHABLE: Final = (httpx.ConnectError, httpx.UnsupportedProtocol)
+UNREACHABLE: Final = (httpx.ConnectError, httpx.UnsupportedProtocol)
+UNREACHED: Final = "Is that its address (--url), and is it up (`tollgate up`)?"
 _PASSING: Final = ("overloaded", "unavailable")
 """Errors of a row that go away by themselves."""
 
@@ -72,10 +73,8 @@ class ArrowClient:
                 response = self._http.post("/predict/batch", content=body, headers={"content-type": ARROW})
             except httpx.TransportError as error:
                 told = f"no answer from {self._http.base_url}: {error or type(error).__name__}"
-                if not self._reached and isinstance(error, _UNREACHABLE):
-                    raise ScoringFailed(
-                        f"{told}. Is that its address (--url), and is it up (`tollgate up`)?"
-                    ) from error
+                if not self._reached and isinstance(error, UNREACHABLE):
+                    raise ScoringFailed(f"{told}. {UNREACHED}") from error
             else:
                 self._reached = True
                 if response.status_code == httpx.codes.OK:

@@ -17,6 +17,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.csv as pacsv  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
+from cluster.scoring.client import UNREACHABLE, UNREACHED
 from features.errors import InvalidHistory, LabelsNotTaken
 from features.label import Label
 from training.api_key import key_headers
@@ -104,7 +105,7 @@ def post_labels(
     ):
         task = progress.add_task(path.name, total=_total(path))
         for items in _items(path, names, source, batch_size):
-            for result in _post(http, items, pause, clock):
+            for result in _post(http, items, pause, clock, reached=rows > 0):
                 error = result.get("error")
                 outcomes[result["outcome"] if error is None else error["code"]] += 1
                 if error is not None:
@@ -190,12 +191,29 @@ def _item(row: Json, source: str | None) -> Json:
 
 
 def _post(
-    http: httpx.Client, items: list[Json], pause: Callable[[float], None], clock: Callable[[], float]
+    http: httpx.Client,
+    items: list[Json],
+    pause: Callable[[float], None],
+    clock: Callable[[], float],
+    *,
+    reached: bool,
 ) -> list[Json]:
-    """Return what became of each item; what a busy or absent service did not take is sent again, in order."""
+    """Return what became of each item; what a busy or absent service did not take is sent again, in order.
+
+    Args:
+        reached: whether the service has answered before. One that never did is not waited for.
+    """
     until = clock() + MAX_WAIT_S
     while True:
-        results, told = _sent(http, items)
+        try:
+            results, told = _sent(http, items)
+        except UNREACHABLE as error:
+            told = f"no answer from {http.base_url}: {error}"
+            if not reached:
+                raise LabelsNotTaken(f"{told}. {UNREACHED}") from error
+            results = None
+        else:
+            reached = True
         if results is not None:
             return results
         if clock() + PAUSE_S >= until:
@@ -207,6 +225,8 @@ def _sent(http: httpx.Client, items: list[Json]) -> tuple[list[Json] | None, str
     """Return the results of a request, or None and why it is to be sent again."""
     try:
         response = http.post("/labels", json=items)
+    except UNREACHABLE:
+        raise
     except httpx.TransportError as error:
         return None, f"no answer from {http.base_url}: {error or type(error).__name__}"
     if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:

@@ -52,6 +52,13 @@ def test_commands_at_once_lose_no_key(file: Path) -> None:
     assert len(read_keys(file)) == 5
 
 
+def test_a_key_that_is_over_at_once_is_refused(keys: Keys, file: Path) -> None:
+    made = keys("create", "--scope", "score", "--expires-in", "0d")
+    assert made.exit_code == 1
+    assert "never opens anything" in made.stderr
+    assert not file.exists()
+
+
 def test_a_rotation_lets_both_keys_hold_for_a_while(keys: Keys, file: Path) -> None:
     keys("create", "--scope", "admin", "--name", "ops")
     [old] = read_keys(file)

@@ -125,7 +125,7 @@ def test_rows_that_are_no_labels_are_told_by_their_number(tmp_path: Path) -> Non
 def test_a_service_that_is_away_is_asked_again(file: Path) -> None:
     def wrong(request: int) -> httpx.Response | None:
         if request == 0:
-            raise httpx.ConnectError("refused")
+            raise httpx.ReadError("connection lost")
         return httpx.Response(503, json={"error": {}}) if request == 1 else None
 
     stand = Stand(wrong)
@@ -144,12 +144,22 @@ def test_a_request_of_which_a_part_was_taken_is_sent_again(tmp_path: Path) -> No
 
 def test_a_service_that_stays_away_is_given_up(file: Path) -> None:
     def wrong(_: int) -> httpx.Response:
-        raise httpx.ConnectError("refused")
+        raise httpx.ReadError("connection lost")
 
     stand = Stand(wrong)
     with pytest.raises(LabelsNotTaken, match=r"no answer from http://tollgate.*posting the file again is safe"):
         run(file, stand)
     assert MAX_WAIT_S - 2 < stand.now_s < MAX_WAIT_S
+
+
+def test_a_service_that_was_never_there_is_not_waited_for(file: Path) -> None:
+    def wrong(_: int) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    stand = Stand(wrong)
+    with pytest.raises(LabelsNotTaken, match="is it up"):
+        run(file, stand)
+    assert stand.now_s == 0
 
 
 def test_a_service_that_refuses_is_not_asked_again(file: Path) -> None:
