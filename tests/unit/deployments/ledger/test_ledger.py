@@ -1,38 +1,20 @@
 """The ledger on a real store: the first decision stands, and what the store does not take waits."""
 
 import asyncio
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
 import redis
 
-from deployments.ledger.entry_id import START
 from deployments.ledger.ledger import Ledger
-from deployments.ledger.record import parse
-from deployments.ledger.spool import Spool
 from deployments.ledger.stream import LogStream
 from deployments.settings import BreakerSettings, RecordSettings
 from features.claims import CLAIM_PREFIX
 from features.errors import DecisionNotRecorded, OnlineStoreUnavailable
 from features.online import AsyncOnlineStore, OnlineStore
-from features.transaction import TransactionBatch
 from tests.unit.deployments.ledger.conftest import Circuits, Ledgers
 from tests.unit.deployments.ledger.entries import POLICY, decided, entry_of_ids, transactions
-
-LONG_S = 60.0
-
-
-def logged(log: LogStream) -> Counter[str]:
-    """Return how often each transaction is decided in the log."""
-    ids: Counter[str] = Counter()
-    for entry in log.after(START):
-        _, columns = parse(entry.data)
-        names = columns.column("transaction_id").to_pylist()
-        ids.update(name for name, fresh in zip(names, entry.fresh.tolist(), strict=True) if fresh)
-    return ids
+from tests.unit.deployments.ledger.roads import LONG_S, Road, logged, nowhere
 
 
 async def test_a_retry_gets_the_decision_that_stands(ledger: Ledger, log: LogStream) -> None:
@@ -99,11 +81,6 @@ async def test_what_entries_refer_to_is_kept_with_them(ledger: Ledger, log: LogS
     found = log.references([POLICY.digest, entry.header.fingerprint, "unknown"])
     assert found[POLICY.digest] == POLICY.text
     assert set(found) == {POLICY.digest, entry.header.fingerprint}
-
-
-def nowhere(tmp_path: Path) -> AsyncOnlineStore:
-    """Return a store that no server is behind."""
-    return AsyncOnlineStore(f"unix://{tmp_path}/no.sock", timeout_s=LONG_S)
 
 
 async def test_what_a_dead_store_does_not_take_is_recorded_and_counted_by_whoever_comes_next(
@@ -199,117 +176,6 @@ async def test_what_waits_is_recorded_before_a_retry_that_the_store_takes(
     assert logged(log) == {"a": 1, "b": 1}
 
 
-def recorded(log: LogStream) -> dict[str, float]:
-    """Return the probability that the log has of each transaction."""
-    found: dict[str, float] = {}
-    for entry in log.after(START):
-        _, columns = parse(entry.data)
-        rows = columns.filter(pa.array(entry.fresh)).to_pylist()
-        found.update((row["transaction_id"], row["probability"]) for row in rows)
-    return found
-
-
-async def test_what_waits_is_recorded_as_it_was_told_whatever_is_recorded_first(
-    ledger_of: Ledgers, store: AsyncOnlineStore, tmp_path: Path, log: LogStream
-) -> None:
-    road = Road(nowhere(tmp_path), store)
-    ledger = ledger_of(road, tmp_path / "spool")
-    await ledger.record(entry_of_ids("a", score=0.75), LONG_S)
-    # The client asks again for a, in one batch with b.
-    await ledger.record(entry_of_ids("a", "b", score=0.25, has_history=False), LONG_S)
-    road.open = True
-    await ledger.record(entry_of_ids("b", score=0.5), LONG_S)
-    await ledger.catch_up()
-    assert recorded(log) == {"a": 0.75, "b": 0.25}
-
-
-async def test_what_the_store_took_before_it_failed_again_still_stands(
-    ledger_of: Ledgers, store: AsyncOnlineStore, tmp_path: Path, log: LogStream
-) -> None:
-    road = Road(nowhere(tmp_path), store)
-    ledger = ledger_of(road, tmp_path / "spool")
-    await ledger.record(entry_of_ids("a", score=0.75), LONG_S)
-    road.open, road.closes_after = True, 1
-    again = entry_of_ids("a", score=0.25)
-    assert not await ledger.record(again, LONG_S)
-    assert again.decisions.probability.tolist() == [0.75]
-    road.open, road.closes_after = True, None
-    await ledger.catch_up()
-    assert recorded(log) == {"a": 0.75}
-
-
-async def test_who_gives_up_while_the_disk_is_busy_finds_what_is_recorded(
-    ledger_of: Ledgers, store: AsyncOnlineStore, tmp_path: Path, log: LogStream, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    road = Road(nowhere(tmp_path), store)
-    ledger = ledger_of(road, tmp_path / "spool")
-    busy, free = asyncio.Event(), asyncio.Event()
-    append = Spool.append
-
-    async def slow(self: Spool, entry: bytes, max_bytes: int) -> Path:
-        busy.set()
-        await free.wait()
-        return await append(self, entry, max_bytes)
-
-    monkeypatch.setattr(Spool, "append", slow)
-    impatient = asyncio.create_task(ledger.record(entry_of_ids("a", score=0.75), LONG_S))
-    await busy.wait()
-    impatient.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await impatient
-    again = entry_of_ids("a", score=0.25, has_history=False)
-    retry = asyncio.create_task(ledger.record(again, LONG_S))
-    await asyncio.sleep(0)
-    free.set()
-    assert not await retry
-    road.open = True
-    await ledger.catch_up()
-    assert recorded(log) == {"a": again.decisions.probability[0]} == {"a": 0.75}
-
-
-async def test_without_the_store_what_comes_twice_in_one_batch_is_decided_once(
-    ledger_of: Ledgers, store: AsyncOnlineStore, tmp_path: Path, log: LogStream
-) -> None:
-    road = Road(nowhere(tmp_path), store)
-    ledger = ledger_of(road, tmp_path / "spool")
-    twice = decided(
-        transactions({"transaction_id": "a"}, {"transaction_id": "a"}, {"transaction_id": "a", "amount": 11})
-    )
-    assert not await ledger.record(twice, LONG_S)
-    assert list(twice.decisions.earlier) == [1]
-    assert twice.decisions.conflicts == {2: ("amount",)}
-    road.open = True
-    assert await ledger.catch_up() == 1
-    assert logged(log) == {"a": 1}
-
-
-async def test_what_another_replica_recorded_is_forgotten(
-    ledger_of: Ledgers, store: AsyncOnlineStore, tmp_path: Path, log: LogStream, client: redis.Redis
-) -> None:
-    road = Road(nowhere(tmp_path), store)
-    ledger, other = ledger_of(road, tmp_path / "spool"), ledger_of(store, tmp_path / "spool")
-    await ledger.record(entry_of_ids("a", "b", has_history=False), LONG_S)
-    with pytest.raises(OnlineStoreUnavailable):
-        await ledger.catch_up()
-    assert await other.catch_up() == 1
-    road.open = True
-    assert await ledger.catch_up() == 0
-    client.delete(CLAIM_PREFIX + b"a", CLAIM_PREFIX + b"b")  # A day later.
-    await ledger.record(entry_of_ids("a"), LONG_S)
-    assert logged(log) == {"a": 2, "b": 1}
-
-
-async def test_what_a_replica_leaves_later_is_found(
-    ledger_of: Ledgers, store: AsyncOnlineStore, tmp_path: Path, log: LogStream
-) -> None:
-    living = ledger_of(store, tmp_path / "spool")
-    assert await living.catch_up() == 0
-    await ledger_of(nowhere(tmp_path), tmp_path / "spool").record(entry_of_ids("a", has_history=False), LONG_S)
-    ledger_of.kill()
-    assert await living.catch_up() == 1
-    assert logged(log) == {"a": 1}
-
-
 async def test_a_decision_that_was_refused_does_not_stand(
     ledger_of: Ledgers, store: AsyncOnlineStore, tmp_path: Path
 ) -> None:
@@ -322,33 +188,3 @@ async def test_a_decision_that_was_refused_does_not_stand(
     again = entry_of_ids("a", score=0.25)
     assert await ledger.record(again, LONG_S)
     assert again.decisions.probability.tolist() == [0.25]
-
-
-class Road(AsyncOnlineStore):
-    """A store that cannot be reached until the road is open."""
-
-    def __init__(self, closed: AsyncOnlineStore, behind: AsyncOnlineStore) -> None:
-        self._closed, self._behind = closed, behind
-        self.open = False
-        self.closes_after: int | None = None
-        """Calls after which it closes; None: it stays as it is."""
-
-    def register(self, text: str) -> Any:
-        """Return the script for both."""
-        return self._closed.register(text), self._behind.register(text)
-
-    async def run(self, registered: Any, keys: list[bytes], arguments: list[Any]) -> Any:
-        """Run it where the road leads."""
-        if self.closes_after is not None:
-            self.open = self.closes_after > 0
-            self.closes_after -= 1
-        store = self._behind if self.open else self._closed
-        return await store.run(registered[self.open], keys, arguments)
-
-    async def append(self, batch: TransactionBatch) -> None:
-        """Count where the road leads."""
-        await (self._behind if self.open else self._closed).append(batch)
-
-    async def close(self) -> None:
-        """Close the one that leads nowhere; the other has an owner."""
-        await self._closed.close()
