@@ -107,6 +107,21 @@ def test_who_reads_meanwhile_reads_everything_once(tmp_path: Path, read_before: 
     assert Counter(i for table in read for i in table.column("transaction_id").to_pylist()) == names
 
 
+@pytest.mark.parametrize("read_before", range(5))
+def test_who_reads_meanwhile_reads_a_file_that_stays_once(tmp_path: Path, read_before: int) -> None:
+    archive = Archive(tmp_path)
+    names = [[f"0.{n}" for n in range(6)], ["1"], ["2"], ["3"]]
+    for minute, ids in enumerate(names):
+        write(archive, 0, minute, *ids)
+    write(archive, 1, 0, "later")
+    reading = archive.tables(archive.days()[0])
+    read = list(islice(reading, read_before))
+    assert finish(Compaction(archive, rows_a_file=6)) == [3]
+    read += reading
+    found = Counter(i for table in read for i in table.column("transaction_id").to_pylist())
+    assert found == Counter(name for ids in names for name in ids)
+
+
 def test_who_searches_meanwhile_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive, _ = filled(tmp_path)
     listing = archive.files

@@ -148,6 +148,24 @@ async def test_a_log_that_begins_anew_with_an_earlier_clock_is_left_alone(
     assert archived(other)["b"] == 1
 
 
+async def test_a_log_within_what_is_archived_already_is_left_alone(
+    ledger: Ledger, log: LogStream, client: redis.Redis, tmp_path: Path
+) -> None:
+    await record(ledger, ("a",), ("b",), ("c",))
+    [(_, first), (_, second), (_, third)] = client.xrange(LOG_KEY)  # type: ignore[misc]
+    noon = 20_000 * DAY_MS + DAY_MS // 2
+    client.delete(LOG_KEY)
+    for time_ms, fields in ((noon, first), (noon + 60_000, second)):
+        client.xadd(LOG_KEY, fields, id=f"{time_ms}-0")  # type: ignore[arg-type]
+    drain = Drain(log, Archive(tmp_path))
+    assert drain.cycle() == Drained(2, 2)
+    client.delete(LOG_KEY)
+    client.xadd(LOG_KEY, third, id=f"{noon + 30_000}-0")  # type: ignore[arg-type]
+    with pytest.raises(ForeignLog):
+        drain.cycle()
+    assert log.length() == 1
+
+
 def test_a_store_that_does_not_answer_is_told(tmp_path: Path) -> None:
     with log_client(f"unix://{tmp_path}/no.sock") as client:
         log = LogStream(client)
