@@ -16,6 +16,7 @@ from deployments.settings import StoreSettings
 from features.formulas import feature_matrix
 from features.online import AsyncOnlineStore, OnlineStore
 from features.transaction import Int64s, Transaction, TransactionBatch
+from tests.unit.databases import emptied
 
 DATABASE = 5
 
@@ -39,10 +40,8 @@ def payments(customers: list[str], devices: list[str | None] | None = None) -> T
 
 @pytest.fixture
 def client(valkey_socket: str) -> Iterator[redis.Redis]:
-    with redis.Redis(unix_socket_path=valkey_socket, db=DATABASE) as client:
-        client.flushdb()
+    with emptied(valkey_socket, DATABASE) as client:
         yield client
-        client.flushdb()
 
 
 @given(st.lists(st.sampled_from(("ann", "bob", "cid")), min_size=1, max_size=100), st.booleans())

@@ -27,6 +27,7 @@ from features.formulas import feature_matrix
 from features.online import AsyncOnlineStore
 from features.transaction import TransactionBatch
 from features.without_history import without_history
+from tests.unit.databases import emptied
 from tests.unit.deployments.ledger.entries import transactions
 
 DATABASE = 5
@@ -142,10 +143,8 @@ class Graph:
 
 @pytest.fixture
 def client(valkey_socket: str) -> Any:
-    with redis.Redis(unix_socket_path=valkey_socket, db=DATABASE) as client:
-        client.flushdb()
+    with emptied(valkey_socket, DATABASE) as client:
         yield client
-        client.flushdb()
 
 
 @pytest.fixture

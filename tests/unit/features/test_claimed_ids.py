@@ -10,14 +10,13 @@ from features.claims import CLAIM_PREFIX
 from features.layout import CLAIM_TTL_S
 from features.online import OnlineStore
 from features.transaction import Transaction, TransactionBatch
+from tests.unit.databases import emptied
 
 
 @pytest.fixture
 def client(valkey_socket: str) -> Iterator[redis.Redis]:
-    with redis.Redis(unix_socket_path=valkey_socket, db=3) as client:
-        client.flushdb()
+    with emptied(valkey_socket, 3) as client:
         yield client
-        client.flushdb()
 
 
 def batch(*bodies: dict[str, Any]) -> TransactionBatch:

@@ -12,6 +12,7 @@ from deployments.ledger.spool import Spool
 from deployments.ledger.stream import LogStream
 from deployments.settings import BreakerSettings, RecordSettings
 from features.online import AsyncOnlineStore
+from tests.unit.databases import emptied
 from tests.unit.deployments.ledger.entries import POLICY
 
 DATABASE = 4
@@ -35,10 +36,8 @@ class Circuits:
 
 @pytest.fixture
 def client(valkey_socket: str) -> Iterator[redis.Redis]:
-    with redis.Redis(unix_socket_path=valkey_socket, db=DATABASE) as client:
-        client.flushdb()
+    with emptied(valkey_socket, DATABASE) as client:
         yield client
-        client.flushdb()
 
 
 @pytest.fixture

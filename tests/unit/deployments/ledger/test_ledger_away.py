@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from deployments.ledger.ledger import Ledger
 from deployments.ledger.spool import Spool
 from deployments.ledger.stream import LogStream
 from features.claims import CLAIM_PREFIX
@@ -16,11 +17,21 @@ from tests.unit.deployments.ledger.entries import decided, entry_of_ids, transac
 from tests.unit.deployments.ledger.roads import LONG_S, Road, logged, nowhere, recorded
 
 
+@pytest.fixture
+def road(store: AsyncOnlineStore, tmp_path: Path) -> Road:
+    """A store that is away until the road is open."""
+    return Road(nowhere(tmp_path), store)
+
+
+@pytest.fixture
+def ledger(ledger_of: Ledgers, road: Road, tmp_path: Path) -> Ledger:
+    """A ledger whose store is at the end of the road."""
+    return ledger_of(road, tmp_path / "spool")
+
+
 async def test_what_waits_is_recorded_as_it_was_told_whatever_is_recorded_first(
-    ledger_of: Ledgers, store: AsyncOnlineStore, tmp_path: Path, log: LogStream
+    ledger: Ledger, road: Road, log: LogStream
 ) -> None:
-    road = Road(nowhere(tmp_path), store)
-    ledger = ledger_of(road, tmp_path / "spool")
     await ledger.record(entry_of_ids("a", score=0.75), LONG_S)
     # The client asks again for a, in one batch with b.
     await ledger.record(entry_of_ids("a", "b", score=0.25, has_history=False), LONG_S)
@@ -31,10 +42,8 @@ async def test_what_waits_is_recorded_as_it_was_told_whatever_is_recorded_first(
 
 
 async def test_what_the_store_took_before_it_failed_again_still_stands(
-    ledger_of: Ledgers, store: AsyncOnlineStore, tmp_path: Path, log: LogStream
+    ledger: Ledger, road: Road, log: LogStream
 ) -> None:
-    road = Road(nowhere(tmp_path), store)
-    ledger = ledger_of(road, tmp_path / "spool")
     await ledger.record(entry_of_ids("a", score=0.75), LONG_S)
     road.open, road.closes_after = True, 1
     again = entry_of_ids("a", score=0.25)
@@ -46,10 +55,8 @@ async def test_what_the_store_took_before_it_failed_again_still_stands(
 
 
 async def test_who_gives_up_while_the_disk_is_busy_finds_what_is_recorded(
-    ledger_of: Ledgers, store: AsyncOnlineStore, tmp_path: Path, log: LogStream, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, road: Road, log: LogStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    road = Road(nowhere(tmp_path), store)
-    ledger = ledger_of(road, tmp_path / "spool")
     busy, free = asyncio.Event(), asyncio.Event()
     append = Spool.append
 
@@ -75,10 +82,8 @@ async def test_who_gives_up_while_the_disk_is_busy_finds_what_is_recorded(
 
 
 async def test_without_the_store_what_comes_twice_in_one_batch_is_decided_once(
-    ledger_of: Ledgers, store: AsyncOnlineStore, tmp_path: Path, log: LogStream
+    ledger: Ledger, road: Road, log: LogStream
 ) -> None:
-    road = Road(nowhere(tmp_path), store)
-    ledger = ledger_of(road, tmp_path / "spool")
     twice = decided(
         transactions({"transaction_id": "a"}, {"transaction_id": "a"}, {"transaction_id": "a", "amount": 11})
     )
@@ -91,10 +96,15 @@ async def test_without_the_store_what_comes_twice_in_one_batch_is_decided_once(
 
 
 async def test_what_another_replica_recorded_is_forgotten(
-    ledger_of: Ledgers, store: AsyncOnlineStore, tmp_path: Path, log: LogStream, client: redis.Redis
+    ledger_of: Ledgers,
+    ledger: Ledger,
+    road: Road,
+    store: AsyncOnlineStore,
+    tmp_path: Path,
+    log: LogStream,
+    client: redis.Redis,
 ) -> None:
-    road = Road(nowhere(tmp_path), store)
-    ledger, other = ledger_of(road, tmp_path / "spool"), ledger_of(store, tmp_path / "spool")
+    other = ledger_of(store, tmp_path / "spool")
     await ledger.record(entry_of_ids("a", "b", has_history=False), LONG_S)
     with pytest.raises(OnlineStoreUnavailable):
         await ledger.catch_up()
