@@ -109,16 +109,12 @@ def ensemble(lr: Scores, xgb: Scores, weights: Weights) -> Scores:
     >>> ensemble(np.array([0.2, np.nan]), np.array([0.4, 0.4]), Weights()).tolist()
     [0.30000000000000004, 0.4]
     """
-    w_lr = np.where(np.isnan(lr), 0.0, weights.lr)
-    w_xgb = np.where(np.isnan(xgb), 0.0, weights.xgb)
-    total = w_lr + w_xgb
+    total = weights.lr + weights.xgb
     # The shares first: the product of a tiny weight and a score would lose the score.
-    share_lr = np.divide(w_lr, total, out=np.zeros(len(lr)), where=total > 0)
-    share_xgb = np.divide(w_xgb, total, out=np.zeros(len(lr)), where=total > 0)
-    mean = np.minimum(share_lr * np.nan_to_num(lr) + share_xgb * np.nan_to_num(xgb), 1.0)
-    # Where the only model that answered has weight 0, its score is still better than none.
-    only = np.where(np.isnan(lr), xgb, lr)
-    return np.where(total > 0, mean, only)
+    mean = np.minimum(weights.lr / total * lr + weights.xgb / total * xgb, 1.0)
+    missing = np.isnan(mean)
+    # Also where the only model that answered has weight 0: its score is still better than none.
+    return np.where(missing, np.where(np.isnan(lr), xgb, lr), mean) if missing.any() else mean
 
 
 def fired_rules(rules: tuple[CompiledRule, ...], matrix: Matrix, batch: TransactionBatch) -> Fired:

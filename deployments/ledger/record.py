@@ -1,7 +1,8 @@
 """One entry of the decision log: a micro-batch with all that its decisions came from, as bytes.
 
-An entry is a header in JSON and a batch of columns in Arrow's format, without the schema, which is the same for
-all. The columns hold what differs from row to row, the header what does not.
+An entry is a header, which says what holds for every row, and columns, which say what differs from row to row:
+those of text, rules and reasons as one JSON array, those of numbers as they lie in memory. Arrow's own format is
+slower to write, and longer, when rows are few, as they are in most batches (docs/adr/0013-decision-log.md).
 """
 
 import struct
@@ -12,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import from_json, to_json
 
 from deployments.decision import Decisions, Reason
 from features.formulas import Matrix
@@ -46,10 +48,20 @@ SCHEMA: Final = pa.schema(
         ("reasons", pa.list_(_REASON)),
     ]
 )
-"""Columns of an entry. Features lie in the order of the definitions that the header's fingerprint stands for."""
+"""Columns of a parsed entry. Features lie in the order of the definitions that the header's fingerprint names."""
 
-_LENGTH: Final = struct.Struct("<I")
+_SIZES: Final = struct.Struct("<III")
+"""What an entry begins with: bytes of the header, bytes of the texts, rows."""
 _TEXTS: Final = tuple(name for name, kind in _TRANSACTION if kind == _TEXT)
+_NUMBERS: Final = tuple(
+    (name, np.dtype(kind.to_pandas_dtype()).newbyteorder("<")) for name, kind in _TRANSACTION if kind != _TEXT
+)
+_SCORES: Final = (
+    *((name, np.dtype("<f8")) for name in ("lr", "xgb", "probability")),
+    ("decision", np.dtype("i1")),
+    ("is_fraud", np.dtype("?")),
+)
+_FEATURE: Final = np.dtype("<f8")
 _NO_RULES: Final = pa.array([], _TEXT)
 _NO_REASONS: Final = pa.array([], _REASON)
 
@@ -91,59 +103,47 @@ class Entry:
     def to_bytes(self) -> bytes:
         """Return the entry as bytes."""
         header = self.header.model_dump_json().encode()
-        columns = self._columns().serialize()
-        return b"".join((_LENGTH.pack(len(header)), header, columns))
+        columns = [getattr(self.batch, name) for name in _TEXTS]
+        texts = to_json([*columns, self.decisions.rules, self.decisions.reasons])
+        numbers = [getattr(self.batch, name).astype(kind, copy=False).tobytes() for name, kind in _NUMBERS]
+        numbers += [getattr(self.decisions, name).astype(kind, copy=False).tobytes() for name, kind in _SCORES]
+        features = self.matrix.astype(_FEATURE, copy=False).tobytes()
+        return b"".join((_SIZES.pack(len(header), len(texts), len(self.batch)), header, texts, *numbers, features))
 
     def take(self, rows: Sequence[int]) -> "Entry":
         """Return an entry of the given rows alone, in the given order."""
         return Entry(self.header, self.batch.take(rows), self.matrix[rows], self.decisions.take(rows))
 
-    def _columns(self) -> pa.RecordBatch:
-        n, width = self.matrix.shape
-        d = self.decisions
-        texts = self._texts()
-        arrays = [
-            *(
-                texts[name] if kind == _TEXT else pa.array(getattr(self.batch, name), kind)
-                for name, kind in _TRANSACTION
-            ),
-            pa.ListArray.from_arrays(
-                np.arange(0, (n + 1) * width, width, dtype=np.int32) if n else np.zeros(1, np.int32),
-                pa.array(np.ascontiguousarray(self.matrix, np.float64).ravel()),
-            ),
-            *(pa.array(column) for column in (d.lr, d.xgb, d.probability, d.decision, d.is_fraud)),
-            _lists(d.rules, _NO_RULES, n),
-            _lists({row: list(map(_reason, found)) for row, found in d.reasons.items()}, _NO_REASONS, n),
-        ]
-        return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
-    def _texts(self) -> dict[str, pa.Array]:
-        """Return the columns of text by name, converted all at once: of few rows it is the calls that cost."""
-        n = len(self.batch)
-        whole = pa.array([text for name in _TEXTS for text in getattr(self.batch, name)], _TEXT)
-        return {name: whole.slice(at * n, n) for at, name in enumerate(_TEXTS)}
+def parse(data: bytes) -> tuple[Header, pa.RecordBatch]:
+    """Return header and columns of an entry, these as :data:`SCHEMA` has them."""
+    header_bytes, text_bytes, n = _SIZES.unpack_from(data)
+    texts_at = _SIZES.size + header_bytes
+    at = texts_at + text_bytes
+    header = Header.model_validate_json(data[_SIZES.size : texts_at])
+    *texts, rules, reasons = from_json(data[texts_at:at])
+    columns: dict[str, Any] = dict(zip(_TEXTS, texts, strict=True))
+    for name, kind in (*_NUMBERS, *_SCORES):
+        columns[name] = np.frombuffer(data, kind, n, at)
+        at += n * kind.itemsize
+    features = np.frombuffer(data, _FEATURE, offset=at)
+    starts = np.arange(n + 1, dtype=np.int32) * (len(features) // max(n, 1))
+    columns["features"] = pa.ListArray.from_arrays(starts, features)
+    columns["rules"] = _lists(rules, _NO_RULES, n)
+    columns["reasons"] = _lists(reasons, _NO_REASONS, n)
+    arrays = [pa.array(columns[field.name], field.type) for field in SCHEMA]
+    return header, pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
-def _lists(rows: Mapping[int, Sequence[Any]], nothing: pa.Array, n: int) -> pa.Array:
-    """Return a column of n lists: those of some rows, empty ones for the others.
+def _lists(rows: Mapping[str, Sequence[Any]], nothing: pa.Array, n: int) -> pa.Array:
+    """Return a column of n lists: those of some rows, which are keys of JSON here, and empty ones for the others.
 
     Args:
         nothing: values of the lists' type, of which there are none.
     """
     if not rows:
         return pa.ListArray.from_arrays(np.zeros(n + 1, np.int32), nothing)
-    return pa.array([rows.get(row, ()) for row in range(n)], pa.list_(nothing.type))
-
-
-def _reason(reason: Reason) -> dict[str, str]:
-    return {"source": reason.source, "code": reason.code, "text": reason.text}
-
-
-def parse(data: bytes) -> tuple[Header, pa.RecordBatch]:
-    """Return header and columns of an entry."""
-    [size] = _LENGTH.unpack_from(data)
-    header = Header.model_validate_json(data[_LENGTH.size : _LENGTH.size + size])
-    return header, pa.ipc.read_record_batch(pa.py_buffer(data)[_LENGTH.size + size :], SCHEMA)
+    return pa.array([rows.get(str(row), ()) for row in range(n)], pa.list_(nothing.type))
 
 
 def entry_of(header: Header, columns: pa.RecordBatch) -> Entry:

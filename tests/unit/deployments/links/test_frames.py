@@ -1,6 +1,7 @@
 """Messages on a stream, whatever pieces it comes in."""
 
 import asyncio
+import pickle
 from typing import Any, cast
 
 import numpy as np
@@ -91,7 +92,29 @@ def test_arrays_that_were_received_do_not_share_the_buffer_of_the_stream() -> No
     collector.data_received(pipe.written[50:])
     collector.data_received(pipe.written[:20])
     np.testing.assert_array_equal(collector.messages[0][2], np.arange(100))
-    assert collector.messages[0][2].flags.writeable
+    assert not collector.messages[0][2].flags.writeable  # Nobody changes what came, wherever it lies.
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([0.1, np.nan, -np.inf]),
+        np.array([], np.int64),
+        np.empty((0, 35)),
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.arange(10, dtype=np.int32)[::2],
+        np.array([True, False]),
+        np.array([1, 2], ">i2"),
+        np.array([(1, 2.5)], [("count", "<u4"), ("share", "<f8")]),
+        np.array(["a", None], object),
+        np.array("2026-01-01", "datetime64[ms]"),
+    ],
+    ids=lambda array: f"{array.dtype}{array.shape}",
+)
+def test_an_array_comes_out_as_it_went_in(array: Any) -> None:
+    found = pickle.loads(frames.packed({"array": array}))["array"]
+    assert (found.dtype, found.shape) == (array.dtype, array.shape)
+    np.testing.assert_array_equal(found, array)
 
 
 def test_nothing_is_written_to_a_connection_that_ended() -> None:
