@@ -22,7 +22,7 @@ from features.errors import OnlineStoreUnavailable
 from features.formulas import OWN_COLUMNS
 from features.label import LabelBatch, LabelOutcome
 from features.layout import EVENT, LABEL, LAYOUT_VERSION, lua_prelude
-from features.store_client import store_client
+from features.store_client import StoreClient, StoreScript
 from features.transaction import Int64s, TransactionBatch, transaction_hashes
 from features.windows import aggregates
 
@@ -178,10 +178,10 @@ class AsyncOnlineStore:
 
     def __init__(self, url: str, timeout_s: float = 1.0) -> None:
         self.timeout_s = timeout_s
-        self._client = store_client(url)
+        self._client = StoreClient(url)
         self._prefix = key_prefix()
-        self._observe = self._client.register_script(script("online.lua"))
-        self._label = self._client.register_script(script("labels.lua"))
+        self._observe = self.register(script("online.lua"))
+        self._label = self.register(script("labels.lua"))
 
     async def observe(self, batch: TransactionBatch, claimed: bool = True) -> dict[str, Int64s]:
         """Return the columns of the batch as of each transaction, then count the batch.
@@ -193,7 +193,7 @@ class AsyncOnlineStore:
             OnlineStoreUnavailable: as :meth:`OnlineStore.observe`.
         """
         request = encode(batch, self._prefix, claimed)
-        reply = await self._bounded(self._observe(keys=request.keys, args=[b"1", *request.arguments]))
+        reply = await self._bounded(self._observe(request.keys, [b"1", *request.arguments]))
         return decode(batch, request, reply)
 
     async def append(self, batch: TransactionBatch) -> None:
@@ -203,19 +203,19 @@ class AsyncOnlineStore:
             OnlineStoreUnavailable: as :meth:`OnlineStore.observe`.
         """
         request = encode(batch, self._prefix)
-        await self._bounded(self._observe(keys=request.keys, args=[b"0", *request.arguments]))
+        await self._bounded(self._observe(request.keys, [b"0", *request.arguments]))
 
-    def register(self, text: str) -> Any:
+    def register(self, text: str) -> StoreScript:
         """Return a script of the caller's own, for :meth:`run`."""
-        return self._client.register_script(text)
+        return StoreScript(self._client, text)
 
-    async def run(self, registered: Any, keys: list[bytes], arguments: list[Any]) -> Any:
+    async def run(self, registered: StoreScript, keys: list[bytes], arguments: list[Any]) -> Any:
         """Return what a script answers.
 
         Raises:
             OnlineStoreUnavailable: the store did not answer; whether the script ran is unknown.
         """
-        return await self._bounded(registered(keys=keys, args=arguments))
+        return await self._bounded(registered(keys, arguments))
 
     async def take_labels(self, labels: LabelBatch) -> list[LabelOutcome]:
         """Take labels in their order, at most ``LABELS_A_CALL``; return what became of each.
@@ -226,7 +226,7 @@ class AsyncOnlineStore:
         if not len(labels):
             return []
         keys, records = encode_labels(labels, self._prefix)
-        return [LabelOutcome(outcome) for outcome in await self._bounded(self._label(keys=keys, args=records))]
+        return [LabelOutcome(outcome) for outcome in await self._bounded(self._label(keys, records))]
 
     async def ping(self) -> None:
         """Return when the store answers.
@@ -234,7 +234,7 @@ class AsyncOnlineStore:
         Raises:
             OnlineStoreUnavailable: it does not.
         """
-        await self._bounded(self._client.ping())
+        await self._bounded(self._client.ask("PING"))
 
     async def _bounded(self, call: Awaitable[Any]) -> Any:
         try:
@@ -247,4 +247,4 @@ class AsyncOnlineStore:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._client.close()
