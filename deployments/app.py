@@ -43,7 +43,7 @@ def build(args: AppArgs) -> Application:
     lr = _bind(LogisticRegression, tracking_uri)
     xgb = _bind(XGBoost, tracking_uri)
     router = _bind(Router, features, lr, xgb, tracking_uri, redis_url, data and spool_folder(data))
-    log = _bind(DecisionLog, redis_url, data and archive_folder(data))
+    log = _bind(DecisionLog, redis_url, data and archive_folder(data), True)
     return _bind(serve.ingress()(Ingress), router, features, log, name="Ingress")
 
 

@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from deployments.ledger.entry_id import START, EntryId
-from deployments.ledger.record import SCHEMA, Header
+from deployments.ledger.record import SCHEMA, Written, columns_of
+from deployments.ledger.stream import StoredEntry
 
 ROWS: Final = pa.schema(
     [
@@ -38,6 +40,7 @@ ROWS: Final = pa.schema(
     ]
 )
 """Columns of a file: those of an entry, its id, and its header."""
+_SHARED: Final = [ROWS.field(at) for at in range(len(SCHEMA), len(ROWS))]
 ROWS_A_GROUP: Final = 4096
 """Rows of a row group. Rows lie in the order of their transaction_id, so a search reads one group a file."""
 _LAST: Final = b"tollgate.last_entry"
@@ -192,19 +195,17 @@ class Archive:
         return True
 
 
-def rows_of(entry_id: EntryId, header: Header, columns: pa.RecordBatch) -> pa.Table:
-    """Return rows of an entry as the archive has them."""
-    n = len(columns)
-    values = header.model_dump()
-    constants = [str(entry_id), *(values[name] for name in ROWS.names[len(SCHEMA) + 1 :])]
-    fields = [ROWS.field(at) for at in range(len(SCHEMA), len(ROWS))]
-    repeated = [
-        pa.array([list(value) if isinstance(value, tuple) else value], field.type).take(
-            pa.array([0] * n, pa.int8())
-        )
-        for field, value in zip(fields, constants, strict=True)
+def rows_of(stored: Sequence[StoredEntry]) -> pa.Table:
+    """Return the rows of entries that were decided by them, as the archive has them."""
+    entries = [Written.parse(one.data) for one in stored]
+    columns = columns_of(entries)
+    index = pa.array(np.repeat(np.arange(len(entries)), [len(entry) for entry in entries]))
+    headers = [
+        {**entry.header.model_dump(), "entry": str(one.id)} for one, entry in zip(stored, entries, strict=True)
     ]
-    return pa.Table.from_arrays([*columns.columns, *repeated], schema=ROWS)
+    shared = [pa.array([header[field.name] for header in headers], field.type).take(index) for field in _SHARED]
+    rows = pa.Table.from_arrays([*columns.columns, *shared], schema=ROWS)
+    return rows.filter(pa.array(np.concatenate([one.fresh for one in stored])))
 
 
 def read_rows(file: ArchiveFile) -> pa.Table:

@@ -9,12 +9,8 @@ the former one: no id is before the newest file, and the last one not before its
 from dataclasses import dataclass
 from typing import Final
 
-import pyarrow as pa  # type: ignore[import-untyped]
-
 from deployments.ledger.archive import Archive, rows_of
-from deployments.ledger.entry_id import EntryId
-from deployments.ledger.record import parse
-from deployments.ledger.stream import LogStream
+from deployments.ledger.stream import LogStream, StoredEntry
 from features.errors import ForeignLog
 
 ROWS_A_CYCLE: Final = 50_000
@@ -56,22 +52,19 @@ class Drain:
                 " Nothing was moved or deleted; `tollgate drain --archive` moves this log to a folder of its own"
             )
         self._log.forget_through(archived)
-        tables: list[pa.Table] = []
-        references: set[str] = set()
-        ids: list[EntryId] = []
-        rows = 0
+        entries: list[StoredEntry] = []
+        count = 0
         for entry in self._log.after(archived):
-            if rows >= max_rows or (ids and entry.id.day != ids[0].day):
+            if count >= max_rows or (entries and entry.id.day != entries[0].id.day):
                 break
-            header, columns = parse(entry.data)
-            tables.append(rows_of(entry.id, header, columns.filter(pa.array(entry.fresh))))
-            references |= {header.policy, header.fingerprint}
-            ids.append(entry.id)
-            rows += len(tables[-1])
-        if not ids:
+            entries.append(entry)
+            count += len(entry.fresh)
+        if not entries:
             return Drained(0, 0)
-        texts = self._log.references(sorted(references))
-        if not self._archive.write(pa.concat_tables(tables), ids[0], ids[-1], texts):
+        rows = rows_of(entries)
+        references = {digest for name in ("policy", "fingerprint") for digest in rows[name].unique().to_pylist()}
+        last = entries[-1].id
+        if not self._archive.write(rows, entries[0].id, last, self._log.references(sorted(references))):
             return self.cycle(max_rows)  # Another drain was faster; its file says how far.
-        self._log.forget_through(ids[-1])
-        return Drained(len(ids), rows)
+        self._log.forget_through(last)
+        return Drained(len(entries), len(rows))

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from deployments.breaker import Breaker, CircuitObserver
 from deployments.ledger.policy import PolicyReference
-from deployments.ledger.record import Entry, entry_of, parse
+from deployments.ledger.record import Entry, Written, columns_of, entry_of
 from deployments.ledger.spool import Spool
 from deployments.ledger.standing import decision_texts, keep
 from deployments.ledger.waiting import Waiting
@@ -159,7 +159,8 @@ class Ledger:
             for spooled in file.entries:
                 [size] = _LENGTH.unpack_from(spooled)
                 policy, data = spooled[_LENGTH.size : _LENGTH.size + size], spooled[_LENGTH.size + size :]
-                entry = entry_of(*parse(data))
+                written = Written.parse(data)
+                entry = entry_of(written.header, columns_of([written]))
                 # Another replica, with another policy, may have made the decision.
                 self._policies.setdefault(entry.header.policy, policy.decode())
                 await self._committed(entry, data, claims(entry.batch))

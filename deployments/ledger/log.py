@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from deployments.garbage import collect_seldom
 from deployments.ledger.archive import Archive
@@ -20,6 +20,10 @@ from deployments.status import Status, Uptime
 from features.errors import ForeignLog, OnlineStoreUnavailable
 from features.store_address import store_url
 
+NICENESS: Final = 5
+"""Of a process that gives way: a third of the time of another, where both want a core. Less, and a log that is
+filled at the peak rate would not be emptied meanwhile."""
+
 logger = logging.getLogger("ray.serve")
 
 
@@ -29,10 +33,13 @@ class DecisionLog:
     Args:
         redis_url: of the store.
         folder: of the archive; None: in the data folder of this machine.
+        yields: whether this process gives way to those that decide; not where it is theirs.
     """
 
-    def __init__(self, redis_url: str, folder: Path | None = None) -> None:
+    def __init__(self, redis_url: str, folder: Path | None = None, yields: bool = False) -> None:
         collect_seldom()
+        if yields:
+            os.nice(NICENESS)
         self._settings = LiveSettings(LogSettings)
         archive = Archive(folder or archive_folder(data_folder(os.environ)))
         self._log = LogStream(log_client(store_url(redis_url, os.environ)))

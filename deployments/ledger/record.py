@@ -6,11 +6,13 @@ slower to write, and longer, when rows are few, as they are in most batches (doc
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json, to_json
@@ -48,7 +50,7 @@ SCHEMA: Final = pa.schema(
         ("reasons", pa.list_(_REASON)),
     ]
 )
-"""Columns of a parsed entry. Features lie in the order of the definitions that the header's fingerprint names."""
+"""Columns of entries. Features lie in the order of the definitions that the header's fingerprint names."""
 
 _SIZES: Final = struct.Struct("<III")
 """What an entry begins with: bytes of the header, bytes of the texts, rows."""
@@ -62,8 +64,6 @@ _SCORES: Final = (
     ("is_fraud", np.dtype("?")),
 )
 _FEATURE: Final = np.dtype("<f8")
-_NO_RULES: Final = pa.array([], _TEXT)
-_NO_REASONS: Final = pa.array([], _REASON)
 
 
 class Header(BaseModel):
@@ -115,35 +115,65 @@ class Entry:
         return Entry(self.header, self.batch.take(rows), self.matrix[rows], self.decisions.take(rows))
 
 
-def parse(data: bytes) -> tuple[Header, pa.RecordBatch]:
-    """Return header and columns of an entry, these as :data:`SCHEMA` has them."""
-    header_bytes, text_bytes, n = _SIZES.unpack_from(data)
-    texts_at = _SIZES.size + header_bytes
-    at = texts_at + text_bytes
-    header = Header.model_validate_json(data[_SIZES.size : texts_at])
-    *texts, rules, reasons = from_json(data[texts_at:at])
-    columns: dict[str, Any] = dict(zip(_TEXTS, texts, strict=True))
-    for name, kind in (*_NUMBERS, *_SCORES):
-        columns[name] = np.frombuffer(data, kind, n, at)
-        at += n * kind.itemsize
-    features = np.frombuffer(data, _FEATURE, offset=at)
-    starts = np.arange(n + 1, dtype=np.int32) * (len(features) // max(n, 1))
-    columns["features"] = pa.ListArray.from_arrays(starts, features)
-    columns["rules"] = _lists(rules, _NO_RULES, n)
-    columns["reasons"] = _lists(reasons, _NO_REASONS, n)
-    arrays = [pa.array(columns[field.name], field.type) for field in SCHEMA]
-    return header, pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+@dataclass(frozen=True, slots=True, eq=False)
+class Written:
+    """An entry of n rows as its bytes say it.
 
-
-def _lists(rows: Mapping[str, Sequence[Any]], nothing: pa.Array, n: int) -> pa.Array:
-    """Return a column of n lists: those of some rows, which are keys of JSON here, and empty ones for the others.
-
-    Args:
-        nothing: values of the lists' type, of which there are none.
+    Attributes:
+        texts: columns (n) of text, in the order of the schema.
+        numbers: columns (n,) of numbers, by name.
+        features: (n, features).
+        rules, reasons: of the rows that have any, by their number as text, for JSON knows no other keys.
     """
-    if not rows:
-        return pa.ListArray.from_arrays(np.zeros(n + 1, np.int32), nothing)
-    return pa.array([rows.get(str(row), ()) for row in range(n)], pa.list_(nothing.type))
+
+    header: Header
+    texts: list[list[str | None]]
+    numbers: dict[str, npt.NDArray[Any]]
+    features: Matrix
+    rules: dict[str, list[str]]
+    reasons: dict[str, list[dict[str, str]]]
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Written":
+        """Return what the bytes of an entry say."""
+        header_bytes, text_bytes, n = _SIZES.unpack_from(data)
+        texts_at = _SIZES.size + header_bytes
+        at = texts_at + text_bytes
+        header = Header.model_validate_json(data[_SIZES.size : texts_at])
+        *texts, rules, reasons = from_json(data[texts_at:at])
+        numbers: dict[str, npt.NDArray[Any]] = {}
+        for name, kind in (*_NUMBERS, *_SCORES):
+            numbers[name] = np.frombuffer(data, kind, n, at)
+            at += n * kind.itemsize
+        features = np.frombuffer(data, _FEATURE, offset=at).reshape(n, -1) if n else np.empty((0, 0))
+        return cls(header, texts, numbers, features, rules, reasons)
+
+
+def columns_of(entries: Sequence[Written]) -> pa.RecordBatch:
+    """Return the rows of entries, one after the other, as :data:`SCHEMA` has them."""
+    columns: dict[str, Any] = {
+        name: list(chain.from_iterable(entry.texts[at] for entry in entries)) for at, name in enumerate(_TEXTS)
+    }
+    for name, _ in (*_NUMBERS, *_SCORES):
+        columns[name] = np.concatenate([entry.numbers[name] for entry in entries])
+    lengths = [len(entry) for entry in entries]
+    widths = np.repeat([entry.features.shape[1] for entry in entries], lengths)
+    columns["features"] = pa.ListArray.from_arrays(
+        np.concatenate((np.zeros(1, np.int32), widths.cumsum(dtype=np.int32))),
+        np.concatenate([entry.features.ravel() for entry in entries]),
+    )
+    starts = np.cumsum([0, *lengths]).tolist()
+    for name in ("rules", "reasons"):
+        columns[name] = [()] * starts[-1]
+        for entry, start in zip(entries, starts, strict=False):
+            for row, values in getattr(entry, name).items():
+                columns[name][start + int(row)] = values
+    return pa.RecordBatch.from_arrays(
+        [pa.array(columns[field.name], field.type) for field in SCHEMA], schema=SCHEMA
+    )
 
 
 def entry_of(header: Header, columns: pa.RecordBatch) -> Entry:

@@ -5,12 +5,10 @@ import math
 import re
 from typing import Any, Final
 
-import pyarrow as pa  # type: ignore[import-untyped]
-
 from deployments.decision import DECISION_NAMES
 from deployments.ledger.archive import Archive, rows_of
 from deployments.ledger.entry_id import EntryId
-from deployments.ledger.record import model_version, parse
+from deployments.ledger.record import model_version
 from deployments.ledger.standing import Standing
 from deployments.ledger.stream import LogStream
 from features.errors import DecisionUnknown, InvalidTransaction
@@ -55,11 +53,10 @@ class Search:
         entry = self._log.entry(entry_id)
         if entry is None:  # It was drained.
             return self._archive.find(transaction_id, [entry_id.day])
-        header, columns = parse(entry.data)
-        # The id may lie in the entry twice; the fresh row is the decision.
-        fresh = columns.filter(pa.array(entry.fresh))
-        place = fresh.column("transaction_id").to_pylist().index(transaction_id)
-        row: dict[str, Any] = rows_of(entry_id, header, fresh.slice(place, 1)).to_pylist()[0]
+        # The id may lie in the entry twice; the fresh row, which is the one that is given, is the decision.
+        rows = rows_of([entry])
+        place = rows["transaction_id"].to_pylist().index(transaction_id)
+        row: dict[str, Any] = rows.slice(place, 1).to_pylist()[0]
         return row
 
     def _answer(self, row: dict[str, Any]) -> dict[str, Any]:

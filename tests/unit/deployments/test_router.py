@@ -15,7 +15,7 @@ from deployments.deadline import TimeLeft
 from deployments.decision import DECISION_NAMES, Decisions
 from deployments.features import FeatureReply
 from deployments.ledger.entry_id import START
-from deployments.ledger.record import Header, parse
+from deployments.ledger.record import Header, Written, columns_of
 from deployments.ledger.stream import LogStream
 from deployments.models import ModelScores
 from deployments.router import Router
@@ -174,8 +174,8 @@ def logged(client: redis.Redis) -> list[tuple[Header, list[str]]]:
     """Return headers and transactions of the entries in the log."""
     found = []
     for entry in LogStream(client).after(START):
-        header, columns = parse(entry.data)
-        found.append((header, columns.column("transaction_id").to_pylist()))
+        written = Written.parse(entry.data)
+        found.append((written.header, columns_of([written]).column("transaction_id").to_pylist()))
     return found
 
 

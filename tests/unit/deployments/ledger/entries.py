@@ -5,12 +5,19 @@ from typing import Any
 import numpy as np
 
 from deployments.decision import Decisions, Reason
+from deployments.ledger.entry_id import EntryId
 from deployments.ledger.policy import PolicyReference
 from deployments.ledger.record import Entry, Header
+from deployments.ledger.stream import StoredEntry
 from features.definitions import FEATURE_NAMES, fingerprint
 from features.transaction import Transaction, TransactionBatch
 
 POLICY = PolicyReference("0123456789abcdef", '{"model":"tollgate"}')
+
+
+def stored(entry_id: EntryId, entry: Entry) -> StoredEntry:
+    """Return an entry as the log gives it, with every row decided by it."""
+    return StoredEntry(entry_id, np.ones(len(entry.batch), np.bool_), entry.to_bytes())
 
 
 def transactions(*bodies: dict[str, Any]) -> TransactionBatch:

@@ -4,10 +4,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa  # type: ignore[import-untyped]
-
+from deployments.ledger.archive import rows_of
 from deployments.ledger.entry_id import START
-from deployments.ledger.record import parse
 from deployments.ledger.stream import LogStream
 from features.online import AsyncOnlineStore
 from features.transaction import TransactionBatch
@@ -17,21 +15,14 @@ LONG_S = 60.0
 
 def logged(log: LogStream) -> Counter[str]:
     """Return how often each transaction is decided in the log."""
-    ids: Counter[str] = Counter()
-    for entry in log.after(START):
-        _, columns = parse(entry.data)
-        names = columns.column("transaction_id").to_pylist()
-        ids.update(name for name, fresh in zip(names, entry.fresh.tolist(), strict=True) if fresh)
-    return ids
+    return Counter(name for entry in log.after(START) for name in rows_of([entry])["transaction_id"].to_pylist())
 
 
 def recorded(log: LogStream) -> dict[str, float]:
     """Return the probability that the log has of each transaction."""
     found: dict[str, float] = {}
     for entry in log.after(START):
-        _, columns = parse(entry.data)
-        rows = columns.filter(pa.array(entry.fresh)).to_pylist()
-        found.update((row["transaction_id"], row["probability"]) for row in rows)
+        found.update((row["transaction_id"], row["probability"]) for row in rows_of([entry]).to_pylist())
     return found
 
 

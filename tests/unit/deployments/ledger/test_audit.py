@@ -14,12 +14,12 @@ from deployments.ledger.archive import ROWS, Archive, rows_of
 from deployments.ledger.audit import Audit, audit
 from deployments.ledger.entry_id import EntryId
 from deployments.ledger.policy import LoggedPolicy
-from deployments.ledger.record import Entry, Header, parse
+from deployments.ledger.record import Entry, Header
 from deployments.settings import Rule, Thresholds, Weights
 from features.definitions import FEATURE_NAMES, fingerprint
 from features.formulas import feature_matrix
 from features.without_history import without_history
-from tests.unit.deployments.ledger.entries import transactions
+from tests.unit.deployments.ledger.entries import stored, transactions
 
 DAY = "2024-10-04"
 FIRST = EntryId(20_000 * 86_400_000, 0)
@@ -75,7 +75,7 @@ def day_of(folder: Path, **header: Any) -> Archive:
     lr = Models.lr.probability(matrix) if made.lr_version else nothing
     xgb = Models.xgb.probability(matrix) if made.xgb_version else nothing
     decisions = decide(lr, xgb, POLICY.weights, POLICY.thresholds, fired, "7", made.degraded)
-    table = rows_of(FIRST, *parse(Entry(made, batch, matrix, decisions).to_bytes()))
+    table = rows_of([stored(FIRST, Entry(made, batch, matrix, decisions))])
     archive = Archive(folder)
     names = {fingerprint(): json.dumps(FEATURE_NAMES), POLICY.reference().digest: POLICY.reference().text}
     assert archive.write(table, FIRST, FIRST, names)

@@ -18,10 +18,9 @@ from deployments.ledger.compaction import Compaction, groups
 from deployments.ledger.entry_id import EntryId
 from deployments.ledger.ledger import Ledger
 from deployments.ledger.log import DecisionLog
-from deployments.ledger.record import parse
 from tests.unit.deployments.ledger.conftest import DATABASE
 from tests.unit.deployments.ledger.deaths import Killed, killed_at
-from tests.unit.deployments.ledger.entries import entry_of_ids
+from tests.unit.deployments.ledger.entries import entry_of_ids, stored
 
 DAY_MS = 86_400_000
 NOON_MS = 20_000 * DAY_MS + DAY_MS // 2
@@ -31,8 +30,8 @@ MINUTE_MS = 60_000
 def write(archive: Archive, day: int, minute: int, *ids: str) -> bool:
     """Archive decisions on these ids as a drain does, in one file; return whether it was written."""
     entry = EntryId(NOON_MS + day * DAY_MS + minute * MINUTE_MS, 0)
-    data = entry_of_ids(*ids, decided_at_ms=entry.time_ms).to_bytes()
-    return archive.write(rows_of(entry, *parse(data)), entry, entry, {})
+    rows = rows_of([stored(entry, entry_of_ids(*ids, decided_at_ms=entry.time_ms))])
+    return archive.write(rows, entry, entry, {})
 
 
 def filled(folder: Path) -> tuple[Archive, Counter[str]]:

@@ -1,10 +1,12 @@
 """An entry of the log as bytes: what comes back is what went in."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from deployments.decision import Reason
-from deployments.ledger.record import Entry, entry_of, model_version, parse
+from deployments.ledger.record import Entry, Written, columns_of, entry_of, model_version
 from deployments.ledger.standing import Standing, decision_texts, keep
 from features.transaction import TransactionBatch
 from tests.unit.deployments.ledger.entries import decided, entry_of_ids, transactions
@@ -18,9 +20,13 @@ MIXED = decided(
 )
 
 
-@pytest.mark.parametrize("entry", [MIXED, entry_of_ids("one"), decided(TransactionBatch.of([]))])
+NOTHING = TransactionBatch.of([])
+
+
+@pytest.mark.parametrize("entry", [MIXED, entry_of_ids("one"), decided(NOTHING)])
 def test_an_entry_comes_back_as_it_went(entry: Entry) -> None:
-    back = entry_of(*parse(entry.to_bytes()))
+    written = Written.parse(entry.to_bytes())
+    back = entry_of(written.header, columns_of([written]))
     assert back.header == entry.header
     for name in TransactionBatch.__dataclass_fields__:
         assert list(getattr(back.batch, name)) == list(getattr(entry.batch, name)), name
@@ -33,9 +39,17 @@ def test_an_entry_comes_back_as_it_went(entry: Entry) -> None:
 
 
 def test_the_matrix_comes_back_bit_by_bit() -> None:
-    _, columns = parse(MIXED.to_bytes())
-    rows = columns.column("features").to_pylist()
-    assert np.array(rows).tobytes() == MIXED.matrix.tobytes()
+    assert Written.parse(MIXED.to_bytes()).features.tobytes() == MIXED.matrix.tobytes()
+
+
+def test_entries_that_are_read_together_are_what_each_of_them_is() -> None:
+    entries = [Written.parse(entry.to_bytes()) for entry in (entry_of_ids("one"), MIXED, decided(NOTHING), MIXED)]
+    entries[0] = replace(entries[0], features=np.array([[1.5, 2.5]]))  # As of other definitions.
+    together = columns_of(entries).to_pylist()
+    apart = [row for entry in entries for row in columns_of([entry]).to_pylist()]
+    assert repr(together) == repr(apart)  # NaN is not itself.
+    assert together[0]["features"] == [1.5, 2.5]
+    assert [row["rules"] for row in together] == [["a_rule"], ["a_rule"], [], [], ["a_rule"], [], []]
 
 
 def test_a_version_names_each_bundle_once() -> None:
