@@ -28,10 +28,10 @@ def test_the_machine_that_builds_the_graph_does_not_choose_the_folders_of_the_ot
     monkeypatch.setenv("TOLLGATE_DATA_FOLDER", str(tmp_path))
     application = build(AppArgs())
     assert arguments(application, "Router")[-1] is None
-    assert arguments(application, "DecisionLog")[-1] is None
+    assert arguments(application, "DecisionLog")[1] is None
 
 
 def test_a_folder_in_the_config_is_that_of_all(tmp_path: Path) -> None:
     application = build(AppArgs(data_folder=str(tmp_path)))
     assert arguments(application, "Router")[-1] == spool_folder(tmp_path)
-    assert arguments(application, "DecisionLog")[-1] == archive_folder(tmp_path)
+    assert arguments(application, "DecisionLog")[1] == archive_folder(tmp_path)
