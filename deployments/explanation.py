@@ -1,6 +1,6 @@
 """Reason codes in words, from the rules that fired and from the models' own contributions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,19 +11,28 @@ from features.formulas import Matrix
 
 
 def explain(
-    fired: list[str], rules: Mapping[str, CompiledRule], contributions: Matrix, values: Matrix, limit: int
-) -> list[Reason]:
-    """Return at most ``limit`` reasons for one transaction: its rules first, then what raised its score most.
+    fired: Sequence[Sequence[str]],
+    rules: Mapping[str, CompiledRule],
+    contributions: Matrix,
+    values: Matrix,
+    limit: int,
+) -> list[list[Reason]]:
+    """Return at most ``limit`` reasons for each of m transactions: rules first, then what raised its score most.
 
     Args:
-        fired: ids of the rules that fired.
-        contributions: (features,) in log-odds; only positive ones, which speak for fraud, become reasons.
-        values: (features,) of the transaction.
+        fired: ids of the rules that fired for each of them.
+        contributions: (m, features) in log-odds; only positive ones, which speak for fraud, become reasons.
+        values: (m, features) of the transactions.
     """
-    reasons = [Reason("rule", rule_id, rules[rule_id].reason) for rule_id in fired]
-    for position in np.argsort(-contributions, kind="stable").tolist():
-        if len(reasons) >= limit or contributions[position] <= 0:
-            break
-        feature = FEATURES[position]
-        reasons.append(Reason("model", feature.name, feature.words.format(value=values[position])))
-    return reasons[:limit]
+    order = np.argsort(-contributions, axis=1, kind="stable")[:, :limit]
+    columns = (order, np.take_along_axis(contributions, order, 1), np.take_along_axis(values, order, 1))
+    found: list[list[Reason]] = []
+    for ids, *row in zip(fired, *(column.tolist() for column in columns), strict=True):
+        reasons = [Reason("rule", rule_id, rules[rule_id].reason) for rule_id in ids]
+        for position, contribution, value in zip(*row, strict=True):
+            if len(reasons) >= limit or contribution <= 0:
+                break
+            feature = FEATURES[position]
+            reasons.append(Reason("model", feature.name, feature.words.format(value=value)))
+        found.append(reasons[:limit])
+    return found

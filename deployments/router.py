@@ -268,6 +268,7 @@ def _explain(
         if reply is not None:
             total[reply.rows] += weight * reply.contributions
     by_id = {rule.id: rule for rule in (*policy.rules, *policy.rules_without_history)}
-    limit = policy.settings.max_reasons
-    for row in flagged.tolist():
-        decisions.reasons[row] = explain(decisions.rules.get(row, []), by_id, total[row], matrix[row], limit)
+    rows = flagged.tolist()
+    fired = [decisions.rules.get(row, []) for row in rows]
+    found = explain(fired, by_id, total[flagged], matrix[flagged], policy.settings.max_reasons)
+    decisions.reasons.update(zip(rows, found, strict=True))

@@ -19,8 +19,9 @@ RULES = {
 
 def reasons(fired: list[str], limit: int = 5, **contributions: float) -> list[Reason]:
     values = np.arange(len(FEATURE_NAMES), dtype=np.float64)
-    given = matrix_of(1, **{name: [value] for name, value in contributions.items()})[0]
-    return explain(fired, RULES, given, values, limit)
+    given = matrix_of(1, **{name: [value] for name, value in contributions.items()})
+    [told] = explain([fired], RULES, given, values[None], limit)
+    return told
 
 
 def test_a_rule_that_fired_is_a_reason_in_its_own_words() -> None:
@@ -46,13 +47,22 @@ def test_equal_contributions_keep_the_order_of_the_features() -> None:
 
 
 def test_a_contribution_is_told_with_the_value_of_the_feature() -> None:
-    values = matrix_of(1, amount=[4500.0])[0]
-    contributions = matrix_of(1, amount=[1.0])[0]
-    assert explain([], {}, contributions, values, 5) == [Reason("model", "amount", "the amount is 4,500.00")]
+    values, contributions = matrix_of(1, amount=[4500.0]), matrix_of(1, amount=[1.0])
+    assert explain([[]], {}, contributions, values, 5) == [[Reason("model", "amount", "the amount is 4,500.00")]]
+
+
+def test_each_row_has_its_own_reasons() -> None:
+    contributions = matrix_of(3, amount=[1.0, -1.0, 1.0], is_night=[2.0, 0.0, 0.5])
+    told = explain([["second"], ["first"], []], RULES, contributions, matrix_of(3), 2)
+    assert [[reason.code for reason in row] for row in told] == [
+        ["second", "is_night"],
+        ["first"],
+        ["amount", "is_night"],
+    ]
 
 
 def test_every_feature_has_words_that_take_its_value() -> None:
-    everything = np.ones(len(FEATURE_NAMES))
-    told = explain([], {}, everything, everything, len(FEATURE_NAMES))
+    everything = np.ones((1, len(FEATURE_NAMES)))
+    [told] = explain([[]], {}, everything, everything, len(FEATURE_NAMES))
     assert [reason.code for reason in told] == list(FEATURE_NAMES)
     assert all(reason.text and "{" not in reason.text for reason in told)
