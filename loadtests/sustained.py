@@ -1,19 +1,21 @@
 """Hold a share of the peak rate for minutes: latency at that rate, and what each process's memory does meanwhile.
 
     python -m loadtests.sustained --home .tollgate --seconds 600 --results results/sustained
+    python -m loadtests.sustained --home .tollgate --seconds 12 --rounds 7
 
 The peak is measured first (wrk at ``--connections``, as fast as it goes). Then requests leave by a timetable at
-``--share`` of it, and every few seconds the private memory (USS) of every process of the stack is read. Growth is
-the median of the last tenth of the run over that of the second tenth: the first warms up. The store is named by
-itself, for it keeps what it is told. The exit code is 1 when a request failed, the rate was not held, or a
-bound that was given (``--max-p99-ms``, ``--max-growth-percent``) was broken.
+``--share`` of it. In several rounds both alternate, each load at its share of the peak just before it, for a peak
+drifts; then medians count. Every few seconds the private memory (USS) of every process of the stack is read. Its
+growth is the median of the last tenth of the run over that of the second tenth: the first warms up. The store is
+named by itself, for it keeps what it is told. The exit code is 1 when a request failed, the rate was not held, or
+a bound that was given (``--max-p99-ms``, ``--max-growth-percent``) was broken.
 """
 
 import csv
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Final
@@ -32,10 +34,13 @@ from loadtests.wrk import Sample, WrkFailed, find_wrk, run_wrk
 
 PEAK_S: Final = 10
 WARM_UP_S: Final = 5
+READ_S: Final = 5.0
+"""Shortest pause between two readings: one takes .15 s of CPU, which the service lacks meanwhile."""
 HELD: Final = 0.97
 """Share of the wanted rate below which it was not held: what was measured is then another load."""
 CUSTOMERS: Final = "100000"
 STORE: Final = "valkey-server"
+_MEASURED: Final = ("requests_per_s", "p50_ms", "p99_ms", "client_cores")
 SMALL_MIB: Final = 1.0
 """Growth below it is the allocator's noise, whatever it is in percent."""
 MIB: Final = 2**20
@@ -127,20 +132,32 @@ def broken(
     return sentences
 
 
+def middle(samples: Sequence[Sample]) -> Sample:
+    """Return the medians of rounds, and how many of all their requests failed.
+
+    >>> middle([Sample(100, 1, 9, 0, 0.1), Sample(90, 2, 5, 3, 0.1), Sample(80, 3, 7, 0, 0.1)])
+    Sample(requests_per_s=90, p50_ms=2, p99_ms=7, failed=3, client_cores=0.1)
+    """
+    columns = {name: median(getattr(sample, name) for sample in samples) for name in _MEASURED}
+    return replace(samples[0], failed=sum(sample.failed for sample in samples), **columns)
+
+
 def hold(
-    home: Path, wrk: str, url: str, connections: int, rate: float, seconds: int
+    home: Path, wrk: str, url: str, connections: int, rate: float, seconds: int, began: float
 ) -> tuple[Sample, list[Reading]]:
     """Return what wrk measured at a rate, and the memory meanwhile.
+
+    Args:
+        began: the time from which readings count theirs, by the monotonic clock.
 
     Raises:
         WrkFailed: wrk did not measure.
     """
     readings: list[Reading] = []
     ended = threading.Event()
-    began = time.monotonic()
 
     def watch() -> None:
-        while not ended.wait(max(1.0, seconds / 100)):
+        while not ended.wait(max(READ_S, seconds / 100)):
             readings.extend(read_memory(home, time.monotonic() - began))
 
     watcher = threading.Thread(target=watch)
@@ -151,6 +168,11 @@ def hold(
         ended.set()
         watcher.join()
     return sample, readings
+
+
+def told(sample: Sample) -> str:
+    """Return what was measured in words."""
+    return f"{sample.requests_per_s:,.0f}/s, p50 {sample.p50_ms:.1f} ms, p99 {sample.p99_ms:.1f} ms"
 
 
 def table_of(grown: Sequence[Growth]) -> Table:
@@ -189,7 +211,8 @@ def main(
     share: Annotated[
         float, typer.Option(min=0.05, max=1.0, help="Of the peak rate, which is measured first.")
     ] = 0.8,
-    seconds: Annotated[int, typer.Option(min=10, help="How long the rate is held.")] = 600,
+    seconds: Annotated[int, typer.Option(min=10, help="How long the rate is held, each time.")] = 600,
+    rounds: Annotated[int, typer.Option(min=1, help="How often peak and load alternate.")] = 1,
     results: Annotated[Path, typer.Option(help="Folder for memory.csv and memory.png.")] = Path(
         "results/sustained"
     ),
@@ -208,23 +231,33 @@ def main(
                 f"No stack runs with the state folder {settings.home}; start one with `tollgate up`."
             )
     url = url or f"{settings.http_url}/predict"
+    rates: list[float] = []
+    samples: list[Sample] = []
+    readings: list[Reading] = []
     try:
         found = find_wrk(wrk)
         run_wrk(found, url, connections, WARM_UP_S)
-        peak = run_wrk(found, url, connections, PEAK_S)
-        rate = share * peak.requests_per_s
-        console.print(f"peak: {peak.requests_per_s:,.0f}/s, p50 {peak.p50_ms:.1f} ms, p99 {peak.p99_ms:.1f} ms")
-        with errors.status(f"{rate:,.0f}/s for {seconds} s"):
-            sample, readings = hold(settings.home, found, url, connections, rate, seconds)
+        began = time.monotonic()
+        for number in range(1, rounds + 1):
+            peak = run_wrk(found, url, connections, PEAK_S)
+            rates.append(share * peak.requests_per_s)
+            console.print(f"{'peak':>8}: {told(peak)}")
+            with errors.status(f"round {number} of {rounds}: {rates[-1]:,.0f}/s for {seconds} s"):
+                sample, memory = hold(settings.home, found, url, connections, rates[-1], seconds, began)
+            console.print(f"{share:>8.0%}: {told(sample)}, failed {sample.failed}")
+            samples.append(sample)
+            readings += memory
+        took_s = time.monotonic() - began
     except WrkFailed as error:
         errors.print(str(error), style="red", soft_wrap=True)
         raise typer.Exit(1) from error
-    grown = growths(readings, seconds)
-    words = f"{share:.0%} of it: {sample.requests_per_s:,.0f}/s for {seconds} s"
-    console.print(f"{words}, p50 {sample.p50_ms:.1f} ms, p99 {sample.p99_ms:.1f} ms, failed {sample.failed}")
+    grown = growths(readings, took_s)
+    result = middle(samples)
+    if rounds > 1:
+        console.print(f"{'median':>8}: {told(result)}, failed {result.failed} in all")
     console.print(table_of(grown))
-    write_results(results, readings, words)
-    sentences = broken(sample, rate, grown, max_p99_ms, max_growth_percent)
+    write_results(results, readings, f"{share:.0%} of the peak: {told(result)}")
+    sentences = broken(result, median(rates), grown, max_p99_ms, max_growth_percent)
     for sentence in sentences:
         errors.print(sentence, style="red", soft_wrap=True)
     if sentences:

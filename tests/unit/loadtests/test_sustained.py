@@ -73,7 +73,7 @@ def test_the_store_may_grow_for_it_keeps_what_it_is_told() -> None:
 
 
 def test_the_rate_reaches_wrk(tmp_path: Path) -> None:
-    sample, memory = hold(tmp_path, str(fake_wrk(tmp_path)), "http://service", 8, 123.4, 10)
+    sample, memory = hold(tmp_path, str(fake_wrk(tmp_path)), "http://service", 8, 123.4, 10, 0.0)
     assert sample.p50_ms == 1.5
     assert memory == []
     assert logged(tmp_path) == [["-c8", "http://service", "--", "100000", "123.4"]]
