@@ -19,6 +19,8 @@ COMPONENT = "TOLLGATE_COMPONENT"
 WORK_FOLDER = "tollgate-work"
 TRAINING, RAY, MLFLOW, VALKEY = "training", "ray", "mlflow", "valkey"
 EXEC_ATTEMPTS, EXEC_PAUSE_S = 50, 0.002
+STOP_POLL_S = 0.02
+KILL_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -130,13 +132,24 @@ def stop(owned: Iterable[Owned], grace_s: float) -> list[Owned]:
     asked = list(owned)
     for one in asked:
         _signal(one.process.terminate)
-    _, alive = psutil.wait_procs([one.process for one in asked], timeout=grace_s)
-    stubborn = {process.pid for process in alive if _living(process)}
-    killed = [one for one in asked if one.process.pid in stubborn]
+    killed = _after(asked, grace_s)
     for one in killed:
         _signal(one.process.kill)
-    psutil.wait_procs([one.process for one in killed], timeout=5)
+    _after(killed, KILL_S)
     return killed
+
+
+def _after(owned: Sequence[Owned], timeout_s: float) -> list[Owned]:
+    """Returns those that live still after so many seconds; sooner when none does.
+
+    One that has ended and that nobody took note of yet, a zombie, does not live: in a container its new parent may
+    take seconds for that, or never do it.
+    """
+    living = list(owned)
+    deadline = time.monotonic() + timeout_s
+    while (living := [one for one in living if _living(one.process)]) and time.monotonic() < deadline:
+        time.sleep(STOP_POLL_S)  # Those who are not our children give no notice.
+    return living
 
 
 def _signal(send: Callable[[], None]) -> None:
@@ -148,6 +161,7 @@ def _signal(send: Callable[[], None]) -> None:
 
 def _living(process: psutil.Process) -> bool:
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        # Where the first thread has ended and others have not, they hold its files and ports.
+        return process.is_running() and (process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1)
     except psutil.NoSuchProcess:
         return False

@@ -53,16 +53,16 @@ def test_replicas_that_have_no_other_place_are_stopped_after_the_deadline(
 
 
 @pytest.mark.parametrize(
-    ("head", "words"),
+    ("head", "ask_s", "words"),
     [
-        ("import sys; sys.exit('it is no node of mine')", "did not take it up (it is no node of mine)"),
-        ("import time; time.sleep(60)", "the head did not answer"),
+        ("import sys; sys.exit('it is no node of mine')", 20.0, "did not take it up (it is no node of mine)"),
+        ("import time; time.sleep(60)", 0.5, "the head did not answer"),
     ],
 )
 def test_a_head_that_refuses_or_is_silent_keeps_nobody(
-    worker: ClusterSettings, start: Start, monkeypatch: pytest.MonkeyPatch, head: str, words: str
+    worker: ClusterSettings, start: Start, monkeypatch: pytest.MonkeyPatch, head: str, ask_s: float, words: str
 ) -> None:
-    monkeypatch.setattr(leaving, "ASK_S", 2.0)
+    monkeypatch.setattr(leaving, "ASK_S", ask_s)
     start(home=worker.home, program=REPLICA)
     stopped, said = left(worker, head, 600, monkeypatch)
     assert stopped == 1

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -134,7 +135,7 @@ def test_a_process_that_ignores_the_request_is_killed_and_named(tmp_path: Path, 
     deaf = start(home=tmp_path, program=DEAF)
     [killed] = stop(owned_by(tmp_path), grace_s=0.1)
     assert killed.process.pid == deaf.pid
-    assert not killed.process.is_running()
+    assert deaf.wait(10) == -signal.SIGKILL
 
 
 def test_stopping_a_process_that_has_just_ended_is_no_error(tmp_path: Path, start: Start) -> None:

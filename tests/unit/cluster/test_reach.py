@@ -83,7 +83,10 @@ def head() -> Iterator[Hosts]:
     server.stop(None).wait()
 
 
-def test_what_is_no_head_is_told_at_once(settings: ClusterSettings, listener: socket.socket) -> None:
+def test_what_is_no_head_is_told_at_once(
+    settings: ClusterSettings, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cluster.reach.CONNECT_S", 1.0)
     make_secret(settings.ray_token_file)
     address = f"127.0.0.1:{listener.getsockname()[1]}"
     with pytest.raises(ClusterError, match=f"What answers at {address} is no Ray head"):

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from features.layout import EVENT
 from loadtests import growth_store
@@ -69,7 +71,7 @@ def test_its_own_server_is_gone_afterwards() -> None:
     with own_valkey() as client:
         port = client.get_connection_kwargs()["port"]
         assert client.config_get("appendonly") == {"appendonly": "yes"}
-    with redis.Redis(port=port) as gone, pytest.raises(redis.ConnectionError):
+    with redis.Redis(port=port, retry=Retry(NoBackoff(), 0)) as gone, pytest.raises(redis.ConnectionError):
         gone.ping()
 
 
