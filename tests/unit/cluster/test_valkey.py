@@ -14,7 +14,7 @@ from cluster.up import running_components, wait_for_store
 from cluster.waiting import wait_until
 from features.errors import ClusterError
 
-KEYS = 14_000
+KEYS = 20_000
 
 
 @pytest.fixture
