@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json, to_json
 
 from deployments.decision import Decisions, Reason
+from features.errors import ForeignLog
 from features.formulas import Matrix
 from features.transaction import TransactionBatch
 
@@ -52,8 +53,9 @@ SCHEMA: Final = pa.schema(
 )
 """Columns of entries. Features lie in the order of the definitions that the header's fingerprint names."""
 
-_SIZES: Final = struct.Struct("<III")
-"""What an entry begins with: bytes of the header, bytes of the texts, rows."""
+_SIZES: Final = struct.Struct("<4sIII")
+"""What an entry begins with: its format, bytes of the header, bytes of the texts, rows."""
+_FORMAT: Final = b"tg-2"
 _TEXTS: Final = tuple(name for name, kind in _TRANSACTION if kind == _TEXT)
 _NUMBERS: Final = tuple(
     (name, np.dtype(kind.to_pandas_dtype()).newbyteorder("<")) for name, kind in _TRANSACTION if kind != _TEXT
@@ -108,7 +110,9 @@ class Entry:
         numbers = [getattr(self.batch, name).astype(kind, copy=False).tobytes() for name, kind in _NUMBERS]
         numbers += [getattr(self.decisions, name).astype(kind, copy=False).tobytes() for name, kind in _SCORES]
         features = self.matrix.astype(_FEATURE, copy=False).tobytes()
-        return b"".join((_SIZES.pack(len(header), len(texts), len(self.batch)), header, texts, *numbers, features))
+        return b"".join(
+            (_SIZES.pack(_FORMAT, len(header), len(texts), len(self.batch)), header, texts, *numbers, features)
+        )
 
     def take(self, rows: Sequence[int]) -> "Entry":
         """Return an entry of the given rows alone, in the given order."""
@@ -138,8 +142,17 @@ class Written:
 
     @classmethod
     def parse(cls, data: bytes) -> "Written":
-        """Return what the bytes of an entry say."""
-        header_bytes, text_bytes, n = _SIZES.unpack_from(data)
+        """Return what the bytes of an entry say.
+
+        Raises:
+            ForeignLog: they are in the format of another release.
+        """
+        if not data.startswith(_FORMAT):
+            raise ForeignLog(
+                "an entry of the decision log is in the format of another release: let the `tollgate drain`"
+                " of that release move it to the archive"
+            )
+        _, header_bytes, text_bytes, n = _SIZES.unpack_from(data)
         texts_at = _SIZES.size + header_bytes
         at = texts_at + text_bytes
         header = Header.model_validate_json(data[_SIZES.size : texts_at])

@@ -8,6 +8,7 @@ import pytest
 from deployments.decision import Reason
 from deployments.ledger.record import Entry, Written, columns_of, entry_of, model_version
 from deployments.ledger.standing import Standing, decision_texts, keep
+from features.errors import ForeignLog
 from features.transaction import TransactionBatch
 from tests.unit.deployments.ledger.entries import decided, entry_of_ids, transactions
 
@@ -50,6 +51,11 @@ def test_entries_that_are_read_together_are_what_each_of_them_is() -> None:
     assert repr(together) == repr(apart)  # NaN is not itself.
     assert together[0]["features"] == [1.5, 2.5]
     assert [row["rules"] for row in together] == [["a_rule"], ["a_rule"], [], [], ["a_rule"], [], []]
+
+
+def test_an_entry_of_another_release_is_refused_with_what_to_do() -> None:
+    with pytest.raises(ForeignLog, match="let the `tollgate drain` of that release"):
+        Written.parse(MIXED.to_bytes()[1:])
 
 
 def test_a_version_names_each_bundle_once() -> None:
