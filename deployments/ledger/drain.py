@@ -13,8 +13,8 @@ from deployments.ledger.archive import Archive, rows_of
 from deployments.ledger.stream import LogStream, StoredEntry
 from features.errors import ForeignLog
 
-ROWS_A_CYCLE: Final = 50_000
-"""Rows of a file about, some 30 MB in memory."""
+ROWS_A_CYCLE: Final = 25_000
+"""Rows of a file about, some 100 MB in memory."""
 
 
 @dataclass(frozen=True, slots=True)
