@@ -139,7 +139,7 @@ class NothingArchived(TollgateError):
 
 
 class ForeignLog(TollgateError):
-    """The log in the store is not the archive's, or of another release's format; nothing is taken out of it."""
+    """The log in the store is not the one that the archive holds the beginning of; nothing is taken out of it."""
 
 
 class DecisionNotRecorded(TollgateError):

@@ -13,6 +13,7 @@ from redis.asyncio.connection import AbstractConnection, Connection, SSLConnecti
 from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import NoScriptError
+from redis.exceptions import TimeoutError as ConnectionTimedOut
 
 _SERIALIZER: Final = HiredisRespSerializer()
 
@@ -69,8 +70,8 @@ class StoreClient:
         try:
             try:
                 return await _asked(connection, command)
-            except ConnectionLost:
-                return await _asked(connection, command)  # The server may have closed it while nobody asked.
+            except (ConnectionLost, ConnectionTimedOut):
+                return await _asked(connection, command)  # It may have ended while nobody asked.
         finally:
             # Where anything went wrong redis-py has closed it, and whoever takes it next connects it again.
             self._idle.append(connection)

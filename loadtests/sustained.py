@@ -123,6 +123,8 @@ def broken(
     if max_p99_ms is not None and sample.p99_ms > max_p99_ms:
         sentences.append(f"max-p99-ms: p99 was {sample.p99_ms:,.1f} ms, more than {max_p99_ms:g} ms.")
     if max_growth_percent is not None:
+        if not grown:
+            sentences.append("max-growth-percent: memory was read too seldom to tell; hold the rate for longer.")
         sentences.extend(
             f"max-growth-percent: {growth.name} (pid {growth.pid}) grew by {growth.percent:.1f} %, more than"
             f" {max_growth_percent:g} %."

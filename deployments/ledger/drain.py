@@ -37,7 +37,7 @@ class Drain:
 
         Raises:
             OnlineStoreUnavailable: the store did not answer.
-            ForeignLog: the store holds another log than the archive, or one of another release.
+            ForeignLog: the store holds another log than the archive.
             OSError: the archive cannot be written.
         """
         began, archived = self._archive.newest()

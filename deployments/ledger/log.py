@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from deployments.garbage import collect_seldom
 from deployments.ledger.archive import Archive
@@ -20,8 +22,9 @@ from deployments.status import Status, Uptime
 from features.errors import ForeignLog, OnlineStoreUnavailable
 from features.store_address import store_url
 
+Result = TypeVar("Result")
 NICENESS: Final = 5
-"""Of a process that gives way: a third of the time of another, where both want a core. Less, and a log that is
+"""Of a drain that gives way: a third of the time of another, where both want a core. Less, and a log that is
 filled at the peak rate would not be emptied meanwhile."""
 
 logger = logging.getLogger("ray.serve")
@@ -33,13 +36,14 @@ class DecisionLog:
     Args:
         redis_url: of the store.
         folder: of the archive; None: in the data folder of this machine.
-        yields: whether this process gives way to those that decide; not where it is theirs.
+        yields: whether the drain gives way to those that decide; not in their own process, where they would wait
+            for a lock that it holds while it waits for a core.
     """
 
     def __init__(self, redis_url: str, folder: Path | None = None, yields: bool = False) -> None:
         collect_seldom()
-        if yields:
-            os.nice(NICENESS)
+        # On Linux a niceness is a thread's own: whoever asks for a decision does not wait for it.
+        self._aside = ThreadPoolExecutor(1, "drain", os.nice, (NICENESS if yields else 0,))
         self._settings = LiveSettings(LogSettings)
         archive = Archive(folder or archive_folder(data_folder(os.environ)))
         self._log = LogStream(log_client(store_url(redis_url, os.environ)))
@@ -83,7 +87,7 @@ class DecisionLog:
             try:
                 await self._drain_all()
                 # One file a turn: it takes a second or two of a core.
-                await asyncio.to_thread(self._compaction.step)
+                await self._run(self._compaction.step)
                 self._problem = ""
             except (OnlineStoreUnavailable, ForeignLog, OSError) as error:
                 self._problem = f"the log is not drained, or files of the archive are not joined: {error}"
@@ -92,7 +96,10 @@ class DecisionLog:
                 self._problem = "the log is not drained or joined, by a defect; the replica's log has it"
                 logger.exception("the log is not drained, or not joined; it is tried again")
 
+    async def _run(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._aside, work)
+
     async def _drain_all(self) -> None:
-        while (drained := await asyncio.to_thread(self._drain.cycle)).entries:
+        while (drained := await self._run(self._drain.cycle)).entries:
             self._metrics.drained(drained.transactions)
         self._metrics.waiting(await asyncio.to_thread(self._log.length))

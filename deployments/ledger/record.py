@@ -18,7 +18,6 @@ from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json, to_json
 
 from deployments.decision import Decisions, Reason
-from features.errors import ForeignLog
 from features.formulas import Matrix
 from features.transaction import TransactionBatch
 
@@ -56,6 +55,8 @@ SCHEMA: Final = pa.schema(
 _SIZES: Final = struct.Struct("<4sIII")
 """What an entry begins with: its format, bytes of the header, bytes of the texts, rows."""
 _FORMAT: Final = b"tg-2"
+_LENGTH: Final = struct.Struct("<I")
+"""What an entry began with before: bytes of the header. As text they would be a header of 800 MB."""
 _TEXTS: Final = tuple(name for name, kind in _TRANSACTION if kind == _TEXT)
 _NUMBERS: Final = tuple(
     (name, np.dtype(kind.to_pandas_dtype()).newbyteorder("<")) for name, kind in _TRANSACTION if kind != _TEXT
@@ -142,16 +143,9 @@ class Written:
 
     @classmethod
     def parse(cls, data: bytes) -> "Written":
-        """Return what the bytes of an entry say.
-
-        Raises:
-            ForeignLog: they are in the format of another release.
-        """
+        """Return what the bytes of an entry say, also in the format that entries had before."""
         if not data.startswith(_FORMAT):
-            raise ForeignLog(
-                "an entry of the decision log is in the format of another release: let the `tollgate drain`"
-                " of that release move it to the archive"
-            )
+            return cls._of_arrow(data)
         _, header_bytes, text_bytes, n = _SIZES.unpack_from(data)
         texts_at = _SIZES.size + header_bytes
         at = texts_at + text_bytes
@@ -163,6 +157,26 @@ class Written:
             at += n * kind.itemsize
         features = np.frombuffer(data, _FEATURE, offset=at).reshape(n, -1) if n else np.empty((0, 0))
         return cls(header, texts, numbers, features, rules, reasons)
+
+    @classmethod
+    def _of_arrow(cls, data: bytes) -> "Written":
+        """Return an entry whose columns are in Arrow's format, as they were in logs that wait for their drain."""
+        [header_bytes] = _LENGTH.unpack_from(data)
+        columns_at = _LENGTH.size + header_bytes
+        header = Header.model_validate_json(data[_LENGTH.size : columns_at])
+        columns = pa.ipc.read_record_batch(pa.py_buffer(data)[columns_at:], SCHEMA)
+        lists = {
+            name: {str(row): found for row, found in enumerate(columns.column(name).to_pylist()) if found}
+            for name in ("rules", "reasons")
+        }
+        return cls(
+            header,
+            [columns.column(name).to_pylist() for name in _TEXTS],
+            {name: columns.column(name).to_numpy(zero_copy_only=False) for name, _ in (*_NUMBERS, *_SCORES)},
+            matrix_of(columns),
+            lists["rules"],
+            lists["reasons"],
+        )
 
 
 def columns_of(entries: Sequence[Written]) -> pa.RecordBatch:

@@ -1,11 +1,13 @@
 """Messages on a stream: each a header (bytes of the body, number of the call, kind) and a pickled body."""
 
 import asyncio
+import copyreg
 import io
 import logging
 import pickle
 import struct
 from abc import ABC, abstractmethod
+from collections import ChainMap
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Final, cast
@@ -49,7 +51,7 @@ def _array(data: bytes, kind: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
     return np.frombuffer(data, kind).reshape(shape)
 
 
-_TABLE: Final[dict[type, Callable[[Any], str | tuple[Any, ...]]]] = {np.ndarray: _reduced}
+_TABLE: Final = ChainMap[type, Callable[[Any], Any]]({np.ndarray: _reduced}, copyreg.dispatch_table)
 
 
 class Frames(asyncio.Protocol, ABC):

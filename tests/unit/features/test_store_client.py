@@ -69,6 +69,21 @@ async def test_a_connection_that_the_server_ended_is_made_anew(client: StoreClie
     assert await asyncio.gather(*(client.ask("PING") for _ in range(3))) == [b"PONG"] * 3
 
 
+async def test_a_connection_that_timed_out_unnoticed_is_made_anew(
+    client: StoreClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await client.ask("PING")
+    write, times = asyncio.StreamWriter.writelines, iter([TimeoutError(110, "Connection timed out")])
+
+    def timed_out_once(writer: asyncio.StreamWriter, data: Any) -> None:
+        for error in times:  # As the kernel says it of a peer that stopped to answer its probes.
+            raise error
+        write(writer, data)
+
+    monkeypatch.setattr(asyncio.StreamWriter, "writelines", timed_out_once)
+    assert await client.ask("PING") == b"PONG"
+
+
 async def test_an_answer_that_nobody_waits_for_any_more_reaches_nobody_else(client: StoreClient) -> None:
     await client.ask("SET", "late", "late")
     for _ in range(20):
