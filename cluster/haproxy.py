@@ -13,7 +13,11 @@ script of ours, which mends this and then becomes HAProxy.
 * A replica that takes a new ``user_config`` is not among those that Serve names meanwhile, and a single one leaves
   no name at all. So where Serve names nobody, the servers of before stay; one that is gone fails its checks.
 * Under overload an ingress would spend its time on reading requests that it must refuse. So HAProxy hands it no
-  more than ``PAYMENTS`` at once, each with its whole body, and refuses what has waited for ``QUEUE_MS``.
+  more than ``PAYMENTS`` at once, each with its whole body, lets ``WAITING`` more wait, at most for ``QUEUE_MS``,
+  and refuses the others at once.
+* With more clients than a fifth of its files, HAProxy keeps no connection to a replica open: each request got one
+  of its own, and the ingress decided half as many. It may keep them until nearly all files are in use.
+* It formats a line for each request and sends it to a syslog server that nobody here has.
 * A client that connects and says nothing, or sends its headers a byte a minute, keeps its connection for an hour,
   and with 4,096 of them nobody else is let in. It gets ``REQUEST_S``.
 * The statistics page and the metrics are bound to all interfaces, and everybody may talk to the admin socket. They
@@ -37,20 +41,26 @@ stream of lines may stand still (``max_stall_ms``), or a bulk request may be dec
 PAYMENTS: Final = 256
 """Requests for the decision on one payment that an ingress replica has at once. At 30 ms a decision that is 8,500
 a second, more than one event loop can read."""
+WAITING: Final = 128
+"""Requests for each replica that may wait for their turn in HAProxy: 26 ms at 5,000 decisions a second. Past it
+HAProxy says 503, which costs the ingress nothing."""
 QUEUE_MS: Final = 100
-"""Time that such a request may wait for its turn; then HAProxy says 503, which costs the ingress nothing."""
+"""Time that one may wait, should the replica come to a halt."""
+KEPT_PERCENT: Final = 90
+"""Share of HAProxy's files that may be in use while it keeps idle connections to replicas. They are no more than
+have been in use at once, and ``PAYMENTS`` bounds these."""
 WANTED_CONNECTIONS: Final = 20_000
 OWN_FILES: Final = 500
 """Files of HAProxy itself, and of its health checks."""
-BODY: Final = json.dumps(
-    {
-        "error": {
-            "code": "unavailable",
-            "message": "the service is not up, or not up yet; retry after a pause",
-            "details": [],
-        }
-    }
-).encode()
+
+
+def _body(code: str, message: str) -> bytes:
+    """Return an error in the shape of the API."""
+    return json.dumps({"error": {"code": code, "message": message, "details": []}}).encode()
+
+
+BODY: Final = _body("unavailable", "the service is not up, or not up yet; retry after a pause")
+OVERLOADED: Final = _body("overloaded", "more payments at once than can be decided; retry after a pause")
 HEAD: Final = b"\r\n".join(
     (
         b"HTTP/1.1 503 Service Unavailable",
@@ -74,7 +84,9 @@ done
 umask 077
 cat {head} {body} >"$(dirname "$config")/500.http"
 grep -q '^ *timeout http-request' "$config" || {{
-    sed -e 's/^defaults$/defaults\\n    timeout http-request {request_s}s\\n    timeout queue {queue_ms}ms/' \\
+    sed -e 's/^global$/global\\n    tune.pool-low-fd-ratio {kept}\\n    tune.pool-high-fd-ratio {kept}/' \\
+        -e '/^ *log 127\\.0\\.0\\.1:514 /d' \\
+        -e 's/^defaults$/defaults\\n    timeout http-request {request_s}s\\n    timeout queue {queue_ms}ms/' \\
         -e 's|return status 404 .*|return status 503 {retry} file {body}|' \\
         -e 's/^\\( *bind \\)\\**:\\({stats}\\|{metrics}\\) *$/\\1{loopback}:\\2/' \\
         -e 's/^\\( *stats socket .*\\) mode 666 /\\1 mode 600 /' \\
@@ -95,13 +107,18 @@ function leave(  line) {{ if (inside && !own) while ((getline line < "{known}") 
 /^ *acl is_[^ ]+ path \\/$/ {{ root = substr($2, 4); twin = root "-via-ingress-request-router" }}
 $1 == "use_backend" && $2 == root {{ print "    use_backend " twin " if is_" root " !{{ path /predict }}" }}
 /^[a-z]/ {{ leave(); inside = $1 == "backend" && $2 == root }}
-inside && $1 == "backend" {{ copy = "backend " twin "\\n    http-reuse always\\n" }}
+inside && $1 == "backend" {{
+    copy = "backend " twin "\\n    http-reuse always\\n"
+    print
+    print "    http-request return status 503 {retry} file {overloaded} if {{ avg_queue(" root ") ge {waiting} }}"
+    next
+}}
 inside && $1 == "server" {{ own = own $0 "\\n"; give($0); next }}
 {{ print }}
 END {{ leave(); if (own) printf "%s", own > "{known}"; printf "%s", copy }}
 """
-"""Gives the backend of the prefix / the servers of before where Serve names none, and a twin with the same servers
-for everything but the decision on one payment.
+"""Gives the backend of the prefix / its bound, the servers of before where Serve names none, and a twin with the
+same servers for everything but the decision on one payment.
 That alone is bounded: a bulk request or a stream may take its time. The twin has the name that Serve itself gives
 to a second backend, and looks for where it counts the requests that a node still has."""
 
@@ -114,11 +131,15 @@ def start_script(settings: ClusterSettings) -> Path:
     """
     # The folder's name is a hash: its path needs no quotes, neither for the shell nor for sed.
     script, head, body = script_path(settings), settings.runtime / "503.head", settings.runtime / "503.json"
+    overloaded = settings.runtime / "overloaded.json"
     servers, known = settings.runtime / "servers.awk", settings.runtime / "servers"
     known.unlink(missing_ok=True)  # Of an earlier life of the stack.
-    servers.write_text(SERVERS.format(payments=PAYMENTS, known=known))
+    servers.write_text(
+        SERVERS.format(payments=PAYMENTS, waiting=WAITING, known=known, retry=RETRY, overloaded=overloaded)
+    )
     head.write_bytes(HEAD)
     body.write_bytes(BODY)
+    overloaded.write_bytes(OVERLOADED)
     script.write_text(
         SCRIPT.format(
             head=head,
@@ -126,6 +147,7 @@ def start_script(settings: ClusterSettings) -> Path:
             retry=RETRY,
             request_s=REQUEST_S,
             queue_ms=QUEUE_MS,
+            kept=KEPT_PERCENT,
             servers=servers,
             stats=settings.ports.haproxy_stats,
             metrics=settings.ports.haproxy_metrics,

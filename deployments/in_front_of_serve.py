@@ -20,6 +20,7 @@ from ray import serve
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from deployments.http_protocol import use_protocol
 from deployments.ingress import Ingress
 from deployments.media_types import NDJSON
 
@@ -29,7 +30,11 @@ _STREAM: Final = NDJSON.encode()
 
 
 def layers() -> list[Middleware]:
-    """Return what the HTTP server of this process wraps its application in, from the inside out."""
+    """Return what the HTTP server of this process wraps its application in, from the inside out.
+
+    Serve asks before it makes that server, so this is also where the server's protocol is chosen.
+    """
+    use_protocol()
     return [Middleware(StreamHeaders), Middleware(FrontLayer)]
 
 

@@ -169,6 +169,16 @@ REPLICA = "    server replica 127.0.0.1:1 check observe layer4 error-limit 3 on-
 SERVES_PROXY = "    server SERVE_PROXY_ACTOR-head 127.0.0.1:1 check backup\n"
 
 
+def test_lines_for_a_syslog_server_that_nobody_has_are_not_written(stand_in: Path, tmp_path: Path) -> None:
+    path = tmp_path / "haproxy.cfg"
+    path.write_text(
+        "global\n    log 127.0.0.1:514 local0 info\n    log /dev/log local0 info\ndefaults\n    log global\n"
+    )
+    run(stand_in, "-f", str(path))
+    logs = [line.strip() for line in path.read_text().splitlines() if "log " in line]
+    assert logs == ["log /dev/log local0 info", "log global"]
+
+
 def test_nothing_is_passed_on_to_serves_own_proxy(script: Path, config: Path) -> None:
     with_servers(config, REPLICA + SERVES_PROXY)
     assert check(script, config).returncode == 0

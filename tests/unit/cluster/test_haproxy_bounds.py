@@ -1,12 +1,13 @@
 """What HAProxy hands to an ingress replica at once, and what it refuses; behind it a replica that waits."""
 
+import csv
 import re
 import socket
 import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -18,7 +19,10 @@ from cluster.settings import ClusterSettings
 from tests.unit.cluster.haproxy_texts import DEFAULTS
 
 PAYMENTS = 2
+WAITING = 3
 PATIENCE_S = 60
+CLIENTS = 90
+"""Of the 100 that may connect: far more than a fifth of the files that HAProxy has for them."""
 
 # As Serve writes it, less what no request meets.
 CONFIG = (
@@ -58,6 +62,7 @@ class Replica(ThreadingHTTPServer):
 
     Attributes:
         health: status and body of its health page.
+        connections: on which a POST has come.
     """
 
     daemon_threads = True
@@ -68,6 +73,7 @@ class Replica(ThreadingHTTPServer):
         self.may_answer = threading.Event()
         self.arrived = threading.Semaphore(0)
         self.checked = threading.Semaphore(0)
+        self.connections: set[object] = set()
 
     def waits_for(self, requests: int) -> None:
         """Return once so many requests have come."""
@@ -86,6 +92,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
+        self.server.connections.add(self.client_address)
         self.server.arrived.release()
         assert self.server.may_answer.wait(PATIENCE_S)
         self._answer()
@@ -114,6 +121,12 @@ def replica() -> Iterator[Replica]:
 @pytest.fixture(autouse=True)
 def _few_payments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cluster.haproxy.PAYMENTS", PAYMENTS)
+    monkeypatch.setattr("cluster.haproxy.WAITING", WAITING)
+
+
+@pytest.fixture
+def _patient_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cluster.haproxy.QUEUE_MS", PATIENCE_S * 1000)
 
 
 @pytest.fixture
@@ -172,6 +185,33 @@ def test_more_payments_than_a_replica_takes_at_once_are_refused_by_haproxy(servi
     assert post(service).status_code == 200
 
 
+@pytest.mark.usefixtures("_patient_queue")
+def test_one_that_finds_the_places_and_the_queue_full_is_refused_at_once(
+    script: Path, config: Path, replica: Replica
+) -> None:
+    with started(script, config) as service, ThreadPoolExecutor() as others:
+        taken = [others.submit(post, service) for _ in range(PAYMENTS)]
+        replica.waits_for(PAYMENTS)
+        waiting = [others.submit(post, service) for _ in range(WAITING)]
+        while queued(config) < WAITING:
+            pass  # HAProxy gives no notice; the test's own timeout ends what would last.
+        refused = post(service)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert refused.json()["error"]["code"] == "overloaded"
+        assert not any(one.done() for one in waiting)
+        replica.may_answer.set()
+        assert [one.result().status_code for one in (*taken, *waiting)] == [200] * (PAYMENTS + WAITING)
+
+
+def queued(config: Path) -> int:
+    """Return how many requests wait in HAProxy, as its statistics say."""
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(config.parent / "stats.sock"))) as client:
+        lines = client.get("http://haproxy/haproxy?stats;csv").text.lstrip("# ").splitlines()
+    rows = list(csv.DictReader(lines))
+    [backend] = [row for row in rows if (row["pxname"], row["svname"]) == ("http-tollgate", "BACKEND")]
+    return int(backend["qcur"])
+
+
 def test_bulk_requests_and_streams_take_no_payments_place(service: str, replica: Replica) -> None:
     with ThreadPoolExecutor() as others:
         bulk = [others.submit(post, service, "/predict/batch") for _ in range(PAYMENTS + 1)]
@@ -192,6 +232,18 @@ def test_a_payment_whose_body_does_not_come_takes_no_place_either(service: str, 
     finally:
         for connection in stalled:
             connection.close()
+
+
+def test_however_many_clients_there_are_connections_to_a_replica_are_used_again(
+    service: str, replica: Replica
+) -> None:
+    replica.may_answer.set()
+    with ExitStack() as clients:
+        for _ in range(CLIENTS):
+            clients.enter_context(socket.create_connection(httpx.URL(service).netloc.decode().split(":")))
+        for _ in range(5):
+            assert post(service).status_code == 200
+    assert len(replica.connections) == 1
 
 
 @pytest.mark.parametrize(("page", "status"), [("DRAINING", 200), ("UNHEALTHY", 503)])
