@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 from deployments.garbage import collect_seldom
 from deployments.ledger.archive import Archive
 from deployments.ledger.compaction import Compaction
-from deployments.ledger.drain import Drain
+from deployments.ledger.drain import Drain, Rest
 from deployments.ledger.folders import archive_folder, data_folder
 from deployments.ledger.search import Search
 from deployments.ledger.stream import LogStream, log_client
@@ -47,7 +47,7 @@ class DecisionLog:
         self._settings = LiveSettings(LogSettings)
         archive = Archive(folder or archive_folder(data_folder(os.environ)))
         self._log = LogStream(log_client(store_url(redis_url, os.environ)))
-        self._drain = Drain(self._log, archive)
+        self._drain = Drain(self._log, archive, Rest())
         self._compaction = Compaction(archive)
         self._search = Search(self._log, archive)
         self._metrics = LogMetrics()
@@ -100,6 +100,10 @@ class DecisionLog:
         return await asyncio.get_running_loop().run_in_executor(self._aside, work)
 
     async def _drain_all(self) -> None:
-        while (drained := await self._run(self._drain.cycle)).entries:
-            self._metrics.drained(drained.transactions)
+        more = True
+        while more:  # What comes meanwhile has its turn the next time: under load there is always something.
+            drained = await self._run(self._drain.cycle)
+            if drained.transactions:
+                self._metrics.drained(drained.transactions)
+            more = drained.more
         self._metrics.waiting(await asyncio.to_thread(self._log.length))

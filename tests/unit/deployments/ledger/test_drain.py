@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import redis
 
+from deployments.ledger import drain
 from deployments.ledger.archive import Archive
-from deployments.ledger.drain import Drain, Drained
+from deployments.ledger.drain import REST, Drain, Drained, Rest
 from deployments.ledger.ledger import LOG_KEY, Ledger
 from deployments.ledger.stream import LogStream, log_client
 from features.errors import ForeignLog, OnlineStoreUnavailable
@@ -60,6 +61,43 @@ async def test_rows_that_were_decided_before_are_not_archived_again(
     assert archived(archive) == {"a": 1, "b": 1, "c": 1}
 
 
+async def test_a_cycle_in_pieces_archives_the_same_and_rests_after_each(
+    ledger: Ledger, log: LogStream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drain, "ENTRIES_A_PIECE", 2)
+    await record(ledger, ("a", "b"), ("c",), ("d",), ("e", "a"), ("f",))
+    waiting: list[int] = []
+    archive = Archive(tmp_path)
+    assert Drain(log, archive, lambda: waiting.append(log.length())).cycle() == Drained(5, 6)
+    assert waiting == [5, 5, 5, 0]  # Two entries, two more, the last; and once they are archived and deleted.
+    assert archived(archive) == dict.fromkeys("abcdef", 1)
+    [day] = archive.days()
+    assert len(list(archive.tables(day))) == 1
+
+
+async def test_what_comes_during_a_cycle_has_its_turn_later(
+    ledger: Ledger, log: LogStream, client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drain, "ENTRIES_A_PIECE", 1)
+    await record(ledger, ("a",), ("b",), ("c",))
+    fields = client.xrange(LOG_KEY)[0][1]
+    steady = Drain(log, Archive(tmp_path), lambda: client.xadd(LOG_KEY, fields))
+    assert steady.cycle(max_rows=2) == Drained(2, 2, more=True)
+    assert steady.cycle() == Drained(4, 4)  # The third, and three that came during the first cycle.
+    assert log.length() == 5
+
+
+def test_a_rest_is_as_long_as_the_thread_has_worked_since_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    worked = iter([1.0, 1.0, 1.5, 1.5])
+    rests: list[float] = []
+    monkeypatch.setattr(drain.time, "thread_time", lambda: next(worked))
+    monkeypatch.setattr(drain.time, "sleep", rests.append)
+    rest = Rest()
+    rest()
+    rest()
+    assert rests == [REST * 1.0, REST * 0.5]
+
+
 async def test_a_drain_that_dies_anywhere_loses_nothing_and_repeats_nothing(
     ledger: Ledger, log: LogStream, client: redis.Redis, tmp_path: Path
 ) -> None:
@@ -104,7 +142,7 @@ async def test_of_two_drains_at_once_one_writes(
 
     monkeypatch.setattr(os, "link", late)
     drains = [Drain(log, archive).cycle(), Drain(log, archive).cycle()]
-    assert other == [Drained(1, 1)]
+    assert other == [Drained(1, 1, more=True)]
     assert sum(drained.transactions for drained in drains) == 2
     assert archived(archive) == {"a": 1, "b": 1, "c": 1}
 
