@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deployments.decision import Scores
-from deployments.garbage import collect_seldom
+from deployments.garbage import FEW, collect_seldom
 from deployments.links.served import Address, ServedMethod
 from deployments.live_settings import LiveSettings
 from deployments.scaling import BusyShare
@@ -46,7 +46,7 @@ class ModelReplica:
     """What both deployments share: bundles by version. The routers say which one scores a batch."""
 
     def __init__(self, tracking_uri: str) -> None:
-        collect_seldom()
+        collect_seldom(FEW)
         self._settings = LiveSettings(ModelSettings)
         self._bundles = ServedBundles(tracking_uri)
         self._problem = ""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from deployments.garbage import THRESHOLDS, collect_seldom
+from deployments.garbage import FEW, MANY, collect_seldom
 
 
 @pytest.fixture
@@ -17,8 +17,16 @@ def thresholds() -> Iterator[tuple[int, int, int]]:
     gc.set_threshold(*before)
 
 
-def test_collections_become_rare_but_not_never(thresholds: tuple[int, int, int]) -> None:
-    collect_seldom()
-    assert gc.get_threshold() == THRESHOLDS
+@pytest.mark.parametrize("objects", [MANY, FEW])
+def test_collections_become_rare_but_not_never(thresholds: tuple[int, int, int], objects: int) -> None:
+    collect_seldom(objects)
+    assert gc.get_threshold()[0] == objects
     assert gc.isenabled()
-    assert thresholds[0] < THRESHOLDS[0] < 1_000_000
+    assert 10 * thresholds[0] < objects < 1_000_000
+
+
+@pytest.mark.usefixtures("thresholds")
+def test_of_several_parts_in_one_process_the_one_with_most_objects_decides() -> None:
+    collect_seldom(MANY)
+    collect_seldom(FEW)
+    assert gc.get_threshold()[0] == MANY
