@@ -17,7 +17,8 @@ script of ours, which mends this and then becomes HAProxy.
   and refuses the others at once.
 * With more clients than a fifth of its files, HAProxy keeps no connection to a replica open: each request got one
   of its own, and the ingress decided half as many. It may keep them until nearly all files are in use.
-* It formats a line for each request and sends it to a syslog server that nobody here has.
+* It sends a line for each request to a syslog server at port 514, which nobody here has. One at another address
+  (``RAY_SERVE_HAPROXY_LOG_TARGET``) gets its lines.
 * A client that connects and says nothing, or sends its headers a byte a minute, keeps its connection for an hour,
   and with 4,096 of them nobody else is let in. It gets ``REQUEST_S``.
 * The statistics page and the metrics are bound to all interfaces, and everybody may talk to the admin socket. They
@@ -48,7 +49,7 @@ QUEUE_MS: Final = 100
 """Time that one may wait, should the replica come to a halt."""
 KEPT_PERCENT: Final = 90
 """Share of HAProxy's files that may be in use while it keeps idle connections to replicas. They are no more than
-have been in use at once, and ``PAYMENTS`` bounds these."""
+have been in use at once, which ``PAYMENTS`` bounds for payments; near the limit HAProxy closes idle ones first."""
 WANTED_CONNECTIONS: Final = 20_000
 OWN_FILES: Final = 500
 """Files of HAProxy itself, and of its health checks."""

@@ -46,7 +46,11 @@ def drain_command(archive: ArchiveFolder = None, home: Home = None) -> None:
         ):
             drain, compaction = Drain(LogStream(client), Archive(folder)), Compaction(Archive(folder))
             task = progress.add_task("", total=None)
-            while (drained := drain.cycle()).entries:
+            through = drain.end()
+            more = True
+            while more:
+                drained = drain.cycle(through=through)
+                more = drained.more
                 total += drained.transactions
                 progress.update(task, completed=total)
             while files := compaction.step():

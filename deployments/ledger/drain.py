@@ -7,7 +7,7 @@ the former one: no id is before the newest file, and the last one not before its
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,9 +21,9 @@ from features.errors import ForeignLog
 ROWS_A_CYCLE: Final = 25_000
 """Rows of a file about, some 100 MB in memory."""
 ENTRIES_A_PIECE: Final = 64
-"""Entries between two rests: some 10 ms of a core."""
-REST: Final = 3
-"""Times as long as it worked that a drain rests: it takes at most a quarter of a core."""
+ROWS_A_PIECE: Final = 2_000
+"""Entries, or rows about, between two rests: 10 to 20 ms of a core. To sort and write a file is one piece."""
+LONGEST_REST_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,41 +35,41 @@ class Drained:
     more: bool = False
 
 
-class Rest:
-    """Rests the thread that calls it, ``REST`` times the CPU that it took since it last did so.
-
-    Decisions that want the same core then wait for pieces of work in place of a whole cycle.
-    """
-
-    def __init__(self) -> None:
-        self._worked_s = 0.0
-
-    def __call__(self) -> None:
-        """Rest."""
-        time.sleep(REST * max(0.0, time.thread_time() - self._worked_s))
-        self._worked_s = time.thread_time()
-
-
 class Drain:
     """Drains the log of a store into an archive. Two of them at once harm nothing.
 
-    Args:
-        rest: called after each piece of work.
+    Attributes:
+        rest: times as long as it worked, by the CPU of its thread, that it rests after each piece of work.
+            Decisions that want the same core then wait for a piece, and not for a cycle.
     """
 
-    def __init__(self, log: LogStream, archive: Archive, rest: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, log: LogStream, archive: Archive, rest: float = 0) -> None:
         self._log = log
         self._archive = archive
-        self._rest = rest
+        self.rest = rest
 
-    def cycle(self, max_rows: int = ROWS_A_CYCLE) -> Drained:
+    def end(self) -> EntryId | None:
+        """Return the id up to which the log is filled now; None where it never was.
+
+        Raises:
+            OnlineStoreUnavailable: the store did not answer.
+        """
+        found = self._log.reach()
+        return None if found is None else found[1]
+
+    def cycle(self, max_rows: int = ROWS_A_CYCLE, through: EntryId | None = None) -> Drained:
         """Archive the oldest entries, up to about ``max_rows`` rows; nothing is left when none were.
+
+        Args:
+            through: the last entry that counts; the log's last now unless given. Without one, a drain under load
+                would run after those that come meanwhile, one by one.
 
         Raises:
             OnlineStoreUnavailable: the store did not answer.
             ForeignLog: the store holds another log than the archive.
             OSError: the archive cannot be written.
         """
+        worked_s = time.thread_time()
         began, archived = self._archive.newest()
         found = self._log.reach()
         if found is None:
@@ -81,38 +81,41 @@ class Drain:
                 f" those from {began} to {archived}: the store took the place of another, and its clock is behind."
                 " Nothing was moved or deleted; `tollgate drain --archive` moves this log to a folder of its own"
             )
+        last = last if through is None else min(last, through)
         self._log.forget_through(archived)
         ids: list[EntryId] = []
         tables: list[pa.Table] = []
         for entries in self._pieces(archived, last, max_rows):
             ids += [entry.id for entry in entries]
             tables.append(rows_of(entries))
-            self._rest()
+            worked_s = self._rested(worked_s)
         if not ids:
             return Drained(0, 0)
         rows = pa.concat_tables(tables)
         references = {digest for name in ("policy", "fingerprint") for digest in rows[name].unique().to_pylist()}
         if not self._archive.write(rows, ids[0], ids[-1], self._log.references(sorted(references))):
-            return self.cycle(max_rows)  # Another drain was faster; its file says how far.
+            return self.cycle(max_rows, through)  # Another drain was faster; its file says how far.
         self._log.forget_through(ids[-1])
-        self._rest()
+        self._rested(worked_s)
         return Drained(len(ids), len(rows), more=ids[-1] < last)
 
-    def _pieces(self, after: EntryId, through: EntryId, max_rows: int) -> Iterator[list[StoredEntry]]:
-        """Give the oldest entries of one day between two ids, up to about ``max_rows`` rows, some at a time.
+    def _rested(self, worked_s: float) -> float:
+        """Rest for what was worked since a time of the thread; return from when the next piece counts."""
+        time.sleep(min(LONGEST_REST_S, self.rest * (time.thread_time() - worked_s)))
+        return time.thread_time()
 
-        Without a last id a cycle would run behind those that come meanwhile, one by one.
-        """
+    def _pieces(self, after: EntryId, through: EntryId, max_rows: int) -> Iterator[list[StoredEntry]]:
+        """Give the oldest entries of one day between two ids, up to about ``max_rows`` rows, some at a time."""
         entries: list[StoredEntry] = []
-        count, day = 0, ""
+        count, given, day = 0, 0, ""
         for entry in self._log.after(after):
             day = day or entry.id.day
             if count >= max_rows or entry.id.day != day or entry.id > through:
                 break
             entries.append(entry)
             count += len(entry.fresh)
-            if len(entries) == ENTRIES_A_PIECE:
+            if len(entries) == ENTRIES_A_PIECE or count - given >= ROWS_A_PIECE:
                 yield entries
-                entries = []
+                entries, given = [], count
         if entries:
             yield entries

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Final, TypeVar
 from deployments.garbage import collect_seldom
 from deployments.ledger.archive import Archive
 from deployments.ledger.compaction import Compaction
-from deployments.ledger.drain import Drain, Rest
+from deployments.ledger.drain import Drain
 from deployments.ledger.folders import archive_folder, data_folder
 from deployments.ledger.search import Search
 from deployments.ledger.stream import LogStream, log_client
@@ -26,6 +27,8 @@ Result = TypeVar("Result")
 NICENESS: Final = 5
 """Of a drain that gives way: a third of the time of another, where both want a core. Less, and a log that is
 filled at the peak rate would not be emptied meanwhile."""
+REST: Final = 3.0
+"""Times as long as it worked that the drain rests: then it takes a quarter of a core at most."""
 
 logger = logging.getLogger("ray.serve")
 
@@ -47,7 +50,7 @@ class DecisionLog:
         self._settings = LiveSettings(LogSettings)
         archive = Archive(folder or archive_folder(data_folder(os.environ)))
         self._log = LogStream(log_client(store_url(redis_url, os.environ)))
-        self._drain = Drain(self._log, archive, Rest())
+        self._drain = Drain(self._log, archive, REST)
         self._compaction = Compaction(archive)
         self._search = Search(self._log, archive)
         self._metrics = LogMetrics()
@@ -100,10 +103,16 @@ class DecisionLog:
         return await asyncio.get_running_loop().run_in_executor(self._aside, work)
 
     async def _drain_all(self) -> None:
+        """Drain what is in the log now; what comes meanwhile has its turn the next time."""
+        began = time.monotonic()
+        through = await self._run(self._drain.end)
         more = True
-        while more:  # What comes meanwhile has its turn the next time: under load there is always something.
-            drained = await self._run(self._drain.cycle)
+        while more:
+            drained = await self._run(lambda: self._drain.cycle(through=through))
             if drained.transactions:
                 self._metrics.drained(drained.transactions)
+            self._metrics.waiting(await asyncio.to_thread(self._log.length))
             more = drained.more
-        self._metrics.waiting(await asyncio.to_thread(self._log.length))
+        # Where a turn takes longer than the time between two, the log grows: the next one does not rest.
+        late = time.monotonic() - began > self._settings.value.drain_interval_s
+        self._drain.rest = 0 if late else REST

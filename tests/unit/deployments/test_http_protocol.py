@@ -40,9 +40,11 @@ async def served() -> AsyncIterator[int]:
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         task = asyncio.create_task(server.serve(sockets=[listening]))
-        yield listening.getsockname()[1]
-        server.should_exit = True
-        await task
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await task
 
 
 async def ask_and_reset(port: int) -> None:
@@ -54,7 +56,7 @@ async def ask_and_reset(port: int) -> None:
 
 
 def kept() -> int:
-    return sum(isinstance(one, Protocol) for one in gc.get_objects())
+    return sum(type(one) is Protocol for one in gc.get_objects())
 
 
 @pytest.mark.usefixtures("_no_collection")

@@ -9,6 +9,7 @@ import ray.serve
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
+from uvicorn.config import HTTP_PROTOCOLS
 
 from deployments.in_front_of_serve import FrontLayer, layers
 from deployments.ingress import Ingress
@@ -76,7 +77,10 @@ async def test_in_a_replica_of_another_deployment_all_passes(context: Context) -
         assert (await http.post("/predict", json=GOOD)).text == "behind"
 
 
-async def test_serve_puts_the_layer_around_its_application(context: Context) -> None:
+async def test_serve_puts_the_layer_around_its_application(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(HTTP_PROTOCOLS, "auto", HTTP_PROTOCOLS["auto"])
     context.servable_object = Ingress(RouterHandle(), FeaturesHandle(), LogHandle())
     app = Starlette(middleware=layers())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tollgate") as http:

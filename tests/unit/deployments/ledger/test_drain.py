@@ -3,7 +3,9 @@
 import os
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import redis
 
 from deployments.ledger import drain
 from deployments.ledger.archive import Archive
-from deployments.ledger.drain import REST, Drain, Drained, Rest
+from deployments.ledger.drain import Drain, Drained
 from deployments.ledger.ledger import LOG_KEY, Ledger
 from deployments.ledger.stream import LogStream, log_client
 from features.errors import ForeignLog, OnlineStoreUnavailable
@@ -61,41 +63,63 @@ async def test_rows_that_were_decided_before_are_not_archived_again(
     assert archived(archive) == {"a": 1, "b": 1, "c": 1}
 
 
+class Clock:
+    """Stands for the time of a thread that works half a second a piece; calls back when it sleeps."""
+
+    def __init__(self, on_sleep: Callable[[float], object]) -> None:
+        self.sleep = on_sleep
+        self._asked = count()
+
+    def thread_time(self) -> float:
+        return 0.5 * ((next(self._asked) + 1) // 2)
+
+
 async def test_a_cycle_in_pieces_archives_the_same_and_rests_after_each(
     ledger: Ledger, log: LogStream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drain, "ENTRIES_A_PIECE", 2)
-    await record(ledger, ("a", "b"), ("c",), ("d",), ("e", "a"), ("f",))
+    await record(ledger, ("a", "b", "x"), ("c",), ("d",), ("e", "a"), ("f",))
     waiting: list[int] = []
+    monkeypatch.setattr(drain, "ENTRIES_A_PIECE", 2)
+    monkeypatch.setattr(drain, "ROWS_A_PIECE", 3)
+    monkeypatch.setattr(drain, "time", Clock(lambda _: waiting.append(log.length())))
     archive = Archive(tmp_path)
-    assert Drain(log, archive, lambda: waiting.append(log.length())).cycle() == Drained(5, 6)
-    assert waiting == [5, 5, 5, 0]  # Two entries, two more, the last; and once they are archived and deleted.
-    assert archived(archive) == dict.fromkeys("abcdef", 1)
+    assert Drain(log, archive).cycle() == Drained(5, 7)
+    # Three rows, two entries, three rows; and once they are archived and deleted.
+    assert waiting == [5, 5, 5, 0]
+    assert archived(archive) == dict.fromkeys("abxcdef", 1)
     [day] = archive.days()
     assert len(list(archive.tables(day))) == 1
 
 
-async def test_what_comes_during_a_cycle_has_its_turn_later(
+@pytest.mark.parametrize(("rest", "slept"), [(0.0, [0.0, 0.0]), (1.5, [0.75, 0.75]), (9.0, [1.0, 1.0])])
+async def test_it_rests_for_what_its_thread_has_worked_but_for_a_second_at_most(
+    ledger: Ledger,
+    log: LogStream,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rest: float,
+    slept: list[float],
+) -> None:
+    await record(ledger, ("a",))
+    rests: list[float] = []
+    monkeypatch.setattr(drain, "time", Clock(rests.append))
+    assert Drain(log, Archive(tmp_path), rest).cycle() == Drained(1, 1)
+    assert rests == slept
+
+
+async def test_what_comes_during_a_drain_has_its_turn_later(
     ledger: Ledger, log: LogStream, client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drain, "ENTRIES_A_PIECE", 1)
     await record(ledger, ("a",), ("b",), ("c",))
     fields = client.xrange(LOG_KEY)[0][1]
-    steady = Drain(log, Archive(tmp_path), lambda: client.xadd(LOG_KEY, fields))
-    assert steady.cycle(max_rows=2) == Drained(2, 2, more=True)
-    assert steady.cycle() == Drained(4, 4)  # The third, and three that came during the first cycle.
-    assert log.length() == 5
-
-
-def test_a_rest_is_as_long_as_the_thread_has_worked_since_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    worked = iter([1.0, 1.0, 1.5, 1.5])
-    rests: list[float] = []
-    monkeypatch.setattr(drain.time, "thread_time", lambda: next(worked))
-    monkeypatch.setattr(drain.time, "sleep", rests.append)
-    rest = Rest()
-    rest()
-    rest()
-    assert rests == [REST * 1.0, REST * 0.5]
+    monkeypatch.setattr(drain, "ENTRIES_A_PIECE", 1)
+    monkeypatch.setattr(drain, "time", Clock(lambda _: client.xadd(LOG_KEY, fields)))
+    steady = Drain(log, Archive(tmp_path))
+    through = steady.end()
+    assert steady.cycle(2, through) == Drained(2, 2, more=True)
+    assert steady.cycle(2, through) == Drained(1, 1)
+    assert log.length() == 5  # What came at each rest: of two entries and a file, and of one and a file.
+    assert steady.cycle() == Drained(5, 5)
 
 
 async def test_a_drain_that_dies_anywhere_loses_nothing_and_repeats_nothing(

@@ -4,10 +4,12 @@ import asyncio
 import os
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import redis
 
-from deployments.ledger.log import NICENESS, DecisionLog
+from deployments.ledger.log import NICENESS, REST, DecisionLog
 
 
 def niceness() -> int:
@@ -23,3 +25,17 @@ def test_the_drain_alone_gives_way_and_only_where_the_process_is_its_own(
     log = DecisionLog("redis://127.0.0.1:1/0", tmp_path, yields)
     assert asyncio.run(log._run(niceness)) == min(before + more, 19)
     assert niceness() == before
+
+
+async def test_a_turn_that_took_longer_than_the_time_between_two_is_followed_by_one_without_rests(
+    client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"unix://{client.get_connection_kwargs()['path']}?db={client.get_connection_kwargs()['db']}"
+    deployment = DecisionLog(url, tmp_path)
+    deployment._settings.take({"drain_interval_s": 60})
+    assert deployment._drain.rest == REST
+    for took_s, rest in ((61.0, 0), (59.0, REST)):
+        clock = SimpleNamespace(monotonic=iter([0.0, took_s]).__next__)
+        monkeypatch.setattr("deployments.ledger.log.time", clock)
+        await deployment._drain_all()
+        assert deployment._drain.rest == rest
