@@ -101,7 +101,8 @@ class Drain:
 
     def _rested(self, worked_s: float) -> float:
         """Rest for what was worked since a time of the thread; return from when the next piece counts."""
-        time.sleep(min(LONGEST_REST_S, self.rest * (time.thread_time() - worked_s)))
+        rest_s = min(LONGEST_REST_S, self.rest * (time.thread_time() - worked_s))
+        time.sleep(rest_s)  # The rest itself: the core is for decisions meanwhile.
         return time.thread_time()
 
     def _pieces(self, after: EntryId, through: EntryId, max_rows: int) -> Iterator[list[StoredEntry]]:
