@@ -77,16 +77,16 @@ class Clock:
 async def test_a_cycle_in_pieces_archives_the_same_and_rests_after_each(
     ledger: Ledger, log: LogStream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await record(ledger, ("a", "b", "x"), ("c",), ("d",), ("e", "a"), ("f",))
+    await record(ledger, ("a", "b", "c"), ("d", "e", "f"), ("g",), ("h", "a"), ("i",))
     waiting: list[int] = []
     monkeypatch.setattr(drain, "ENTRIES_A_PIECE", 2)
     monkeypatch.setattr(drain, "ROWS_A_PIECE", 3)
     monkeypatch.setattr(drain, "time", Clock(lambda _: waiting.append(log.length())))
     archive = Archive(tmp_path)
-    assert Drain(log, archive).cycle() == Drained(5, 7)
-    # Three rows, two entries, three rows; and once they are archived and deleted.
-    assert waiting == [5, 5, 5, 0]
-    assert archived(archive) == dict.fromkeys("abxcdef", 1)
+    assert Drain(log, archive).cycle() == Drained(5, 9)
+    # Three rows, three rows, two entries, the last; and once they are archived and deleted.
+    assert waiting == [5, 5, 5, 5, 0]
+    assert archived(archive) == dict.fromkeys("abcdefghi", 1)
     [day] = archive.days()
     assert len(list(archive.tables(day))) == 1
 
