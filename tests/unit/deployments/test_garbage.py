@@ -2,10 +2,12 @@
 
 import gc
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from deployments.garbage import FEW, MANY, collect_seldom
+from deployments.models import XGBoost
 
 
 @pytest.fixture
@@ -30,3 +32,9 @@ def test_of_several_parts_in_one_process_the_one_with_most_objects_decides() -> 
     collect_seldom(MANY)
     collect_seldom(FEW)
     assert gc.get_threshold()[0] == MANY
+
+
+@pytest.mark.usefixtures("thresholds")
+async def test_a_model_in_a_process_of_its_own_collects_fewer_at_a_time(tmp_path: Path) -> None:
+    XGBoost(f"sqlite:///{tmp_path}/registry.db")
+    assert gc.get_threshold()[0] == FEW
