@@ -57,12 +57,16 @@ class Window:
 H1: Final = Window("1h", HOUR_MS)
 H24: Final = Window("24h", DAY_MS)
 D1: Final = Window("1d", DAY_MS)
+D3: Final = Window("3d", 3 * DAY_MS)
 D7: Final = Window("7d", 7 * DAY_MS)
+D21: Final = Window("21d", 21 * DAY_MS)
 D30: Final = Window("30d", 30 * DAY_MS)
 
 CUSTOMER_WINDOWS: Final = (H1, H24, D7, D30)
 DEVICE_WINDOWS: Final = (H1, H24, D30)
-RISK_WINDOWS: Final = (D1, D7, D30)
+RISK_WINDOWS: Final = (D1, D3, D7, D21, D30)
+"""Close enough that their rates tell when a merchant's frauds began and whether they go on
+(docs/adr/0017-risk-windows.md)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def oracle_features(arrivals: Sequence[Event], index: int) -> dict[str, float]:
     features["merchant_has_history"] = bool(month)
     newest_day = max((e.time // DAY for e in shop), default=0)
     head = (x.time - 7 * DAY) // (6 * HOUR) * 6 * HOUR
-    for name, window in (("1d", DAY), ("7d", 7 * DAY), ("30d", 30 * DAY)):
+    for name, window in (("1d", DAY), ("3d", 3 * DAY), ("7d", 7 * DAY), ("21d", 21 * DAY), ("30d", 30 * DAY)):
         counted = [e for e in shop if head - window <= e.time < head and e.time // DAY > newest_day - 48]
         inside = [e for e in arrivals if e.merchant == x.merchant and head - window <= e.time < head]
         frauds = sum(known_as_fraud(e, x, e in before) for e in inside if x.merchant is not None)

@@ -32,7 +32,7 @@ ROWS = (
     (MONDAY_MS + 7 * DAY_MS + 13 * HOUR_MS, 640, "bob", "shop", None, None, None, 0),
 )
 
-FINGERPRINT = "3bcfe9482ff5ce72"
+FINGERPRINT = "f96ec2b1bfa5cd1a"
 VALUES: dict[str, tuple[float, ...]] = {
     "amount": (10.5, 25.0, 3.99, 99.99, 7.0, 1200.0, 0.05, 7.77, 6.4),
     "hour_of_day": (9.0, 9.0, 9.0, 3.0, 2.0, 23.0, 0.0, 0.0, 13.0),
@@ -106,7 +106,9 @@ VALUES: dict[str, tuple[float, ...]] = {
     ),
     "merchant_has_history": (0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0),
     "merchant_fraud_rate_1d": (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.3333333333333333),
+    "merchant_fraud_rate_3d": (0.0, 0.0, 0.0, 0.0, 0.0, 0.3333333333333333, 0.0, 0.0, 0.3333333333333333),
     "merchant_fraud_rate_7d": (0.0, 0.0, 0.0, 0.0, 0.0, 0.3333333333333333, 0.5, 0.0, 0.3333333333333333),
+    "merchant_fraud_rate_21d": (0.0, 0.0, 0.0, 0.0, 0.0, 0.3333333333333333, 0.4, 0.0, 0.3333333333333333),
     "merchant_fraud_rate_30d": (
         0.0,
         0.0,
