@@ -17,6 +17,8 @@ script of ours, which mends this and then becomes HAProxy.
   and refuses the others at once.
 * With more clients than a fifth of its files, HAProxy keeps no connection to a replica open: each request got one
   of its own, and the ingress decided half as many. It may keep them until nearly all files are in use.
+* A key's rate holds for all ingress replicas together. So each request with a key tells among how many they are
+  spread, and each replica admits its part.
 * It sends a line for each request to a syslog server at port 514, which nobody here has. One at another address
   (``RAY_SERVE_HAPROXY_LOG_TARGET``) gets its lines.
 * A client that connects and says nothing, or sends its headers a byte a minute, keeps its connection for an hour,
@@ -32,6 +34,7 @@ from pathlib import Path
 from typing import Final
 
 from cluster.settings import LOOPBACK, ClusterSettings
+from deployments.access.request_head import SHARERS
 from features.errors import ClusterError
 
 REQUEST_S: Final = 10
@@ -98,6 +101,10 @@ grep -q '^ *timeout http-request' "$config" || {{
 }} || exit 1
 exec {binary} "$@"
 """
+SHARED: Final = (
+    f"    http-request set-header {SHARERS} %[nbsrv] if {{ req.fhdr(authorization) -m found }}"
+    " or { req.fhdr(x-api-key) -m found }"
+)
 SERVERS: Final = """\
 function give(line,  word) {{
     split(line, word, " ")
@@ -109,9 +116,10 @@ function leave(  line) {{ if (inside && !own) while ((getline line < "{known}") 
 $1 == "use_backend" && $2 == root {{ print "    use_backend " twin " if is_" root " !{{ path /predict }}" }}
 /^[a-z]/ {{ leave(); inside = $1 == "backend" && $2 == root }}
 inside && $1 == "backend" {{
-    copy = "backend " twin "\\n    http-reuse always\\n"
+    copy = "backend " twin "\\n    http-reuse always\\n{shared}\\n"
     print
     print "    http-request return status 503 {retry} file {overloaded} if {{ avg_queue(" root ") ge {waiting} }}"
+    print "{shared}"
     next
 }}
 inside && $1 == "server" {{ own = own $0 "\\n"; give($0); next }}
@@ -136,7 +144,9 @@ def start_script(settings: ClusterSettings) -> Path:
     servers, known = settings.runtime / "servers.awk", settings.runtime / "servers"
     known.unlink(missing_ok=True)  # Of an earlier life of the stack.
     servers.write_text(
-        SERVERS.format(payments=PAYMENTS, waiting=WAITING, known=known, retry=RETRY, overloaded=overloaded)
+        SERVERS.format(
+            payments=PAYMENTS, waiting=WAITING, known=known, retry=RETRY, overloaded=overloaded, shared=SHARED
+        )
     )
     head.write_bytes(HEAD)
     body.write_bytes(BODY)

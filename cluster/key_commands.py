@@ -45,9 +45,7 @@ def create_command(
     scope: Annotated[list[Scope], typer.Option(help="What it may do; repeatable.")],
     name: Annotated[str, typer.Option(help="Whose it is.")] = "",
     expires_in: Annotated[str | None, typer.Option(help="How long it holds: 90d, 12h, 30m.")] = None,
-    rate: Annotated[
-        float | None, typer.Option(min=0.001, help="Transactions a second, of each ingress replica.")
-    ] = None,
+    rate: Annotated[float | None, typer.Option(min=0.001, help="Transactions a second.")] = None,
     burst: Annotated[float | None, typer.Option(min=1, help="Transactions at once; default: the rate.")] = None,
     file: File = None,
     home: Home = None,

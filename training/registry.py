@@ -6,6 +6,7 @@ rolling back is moving an alias. MLflow is imported at the first use: a process 
 
 import os
 import re
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -258,10 +259,24 @@ def talking_to_mlflow(tracking_uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, OSError) as error:
+        where = without_password(tracking_uri)
+        unreached = _unreached(error)
+        if unreached:
+            raise RegistryUnavailable(
+                f"The registry at {where} cannot be reached: {unreached}. Is it up (`tollgate status`), and does"
+                " MLFLOW_TRACKING_URI name it?"
+            ) from error
         reason = re.sub(r"//[^/@\s]*@", "//", str(error).splitlines()[0])
-        raise RegistryUnavailable(
-            f"The registry at {without_password(tracking_uri)} failed or did not answer: {reason}"
-        ) from error
+        raise RegistryUnavailable(f"The registry at {where} failed: {reason}") from error
+
+
+def _unreached(error: BaseException | None) -> str:
+    """Return what the system says of a connection that failed, where that is behind an error; else ""."""
+    while error is not None:
+        if isinstance(error, ConnectionError | TimeoutError | socket.gaierror) and error.strerror:
+            return error.strerror
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def without_password(tracking_uri: str) -> str:

@@ -11,7 +11,7 @@ class TokenBucket:
     holds whatever the sizes.
 
     Args:
-        rate: of the key, in this process.
+        rate: to begin with.
         now_s: monotonic seconds.
 
     >>> bucket = TokenBucket(Rate(per_s=10, burst=5), now_s=0)
@@ -29,6 +29,19 @@ class TokenBucket:
         self._left = min(self._rate.burst, self._left + (now_s - self._filled_at_s) * self._rate.per_s)
         self._filled_at_s = now_s
         return 0.0 if self._left >= 1 else (1 - self._left) / self._rate.per_s
+
+    def change(self, rate: Rate, now_s: float) -> None:
+        """Go by another rate from now on.
+
+        >>> bucket = TokenBucket(Rate(per_s=10, burst=20), now_s=0)
+        >>> bucket.pay(20)
+        >>> bucket.change(Rate(per_s=5, burst=10), now_s=1)
+        >>> bucket.pay(10), bucket.missing_s(1)
+        (None, 0.2)
+        """
+        self.missing_s(now_s)
+        self._rate = rate
+        self._left = min(self._left, rate.burst)
 
     def pay(self, transactions: int) -> None:
         """Take so many transactions out."""

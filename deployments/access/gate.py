@@ -139,6 +139,7 @@ class Gate:
             methods = methods_of(path)
             return no_method(methods) if methods else NOT_FOUND
         if found.meter is not None:
+            found.meter.share(head.sharers)
             try:
                 found.meter.pay(1)
             except RateLimited as error:

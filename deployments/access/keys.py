@@ -37,7 +37,7 @@ class Scope(StrEnum):
 
 
 class Rate(BaseModel):
-    """A bound on how much a key may send to one ingress replica."""
+    """A bound on how much a key may send."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

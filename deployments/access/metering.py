@@ -1,7 +1,8 @@
 """Rate limits: each request costs its key a transaction, and in bulk each row that is decided one more.
 
-The count is kept in each ingress replica by itself: a key may send its rate to each of them. Keeping it in the
-store would cost every payment a round trip, for a bound that is there to protect a replica.
+The count is kept in each ingress replica by itself, as one in the store would cost every payment a round trip.
+HAProxy spreads requests evenly and tells with each how many replicas there are
+(:data:`deployments.access.request_head.SHARERS`), so that each admits its part of the rate.
 """
 
 import math
@@ -11,7 +12,7 @@ from contextvars import ContextVar
 from typing import Final
 
 from deployments.access.bucket import TokenBucket
-from deployments.access.keys import ApiKey
+from deployments.access.keys import ApiKey, Rate
 from deployments.batcher import Share
 from deployments.bulk import Decider
 from deployments.decision import Decisions
@@ -20,7 +21,7 @@ from features.transaction import TransactionBatch
 
 
 class Meter:
-    """What a key may send to this replica.
+    """What a key may send to this replica: all of its rate, until :meth:`share` tells of others.
 
     Args:
         key: one with a rate.
@@ -32,6 +33,7 @@ class Meter:
         self._id = key.id
         self._rate = key.rate
         self._clock = clock
+        self._sharers = 1
         self._bucket = TokenBucket(key.rate, clock())
 
     def holds(self, key: ApiKey) -> bool:
@@ -43,6 +45,15 @@ class Meter:
         self._rate = key.rate
         return True
 
+    def share(self, sharers: int) -> None:
+        """Admit one part of as many as there are replicas. At least one transaction at once is admitted."""
+        if sharers == self._sharers:
+            return
+        self._sharers = sharers
+        rate = self._rate
+        part = Rate.model_construct(per_s=rate.per_s / sharers, burst=max(1.0, rate.burst / sharers))
+        self._bucket.change(part, self._clock())
+
     def pay(self, transactions: int) -> None:
         """Take transactions from what the key may send.
 
@@ -53,7 +64,7 @@ class Meter:
         if missing_s:
             rate = self._rate
             raise RateLimited(
-                f"the key {self._id} may send {rate.per_s:g} transactions a second to a replica,"
+                f"the key {self._id} may send {rate.per_s:g} transactions a second,"
                 f" {rate.burst:g} at once; retry after {math.ceil(missing_s)} s",
                 missing_s,
             )

@@ -12,6 +12,9 @@ MAX_HEADER_BYTES: Final = 16 * 1024
 MAX_URL_BYTES: Final = 4096
 """Path and query; the longest good one has some hundred bytes."""
 MAX_REQUEST_ID_BYTES: Final = 128
+MAX_SHARERS: Final = 4096
+SHARERS: Final = "x-tollgate-replicas"
+"""Header in which HAProxy says among how many ingress replicas it spreads requests."""
 
 _BEARER: Final = b"bearer "
 _CREDENTIALS: Final = frozenset({b"authorization", b"x-api-key"})
@@ -31,7 +34,8 @@ _REQUEST_ID: Final = b"x-request-id"
 _LENGTH: Final = b"content-length"
 _TYPE: Final = b"content-type"
 _CODING: Final = b"transfer-encoding"
-_LOOKED_AT: Final = _CREDENTIALS | _SERVES | {_REQUEST_ID, _LENGTH, _CODING, _TYPE}
+_SHARERS: Final = SHARERS.encode()
+_LOOKED_AT: Final = _CREDENTIALS | _SERVES | {_REQUEST_ID, _LENGTH, _CODING, _TYPE, _SHARERS}
 _PRINTABLE: Final = bytes(range(0x21, 0x7F))
 
 
@@ -49,6 +53,7 @@ class Head:
         is_chunked: whether the body comes in chunks, and so has no length that is known.
         media_type: of the body, in lower case, with its parameters; empty where none is told.
         request_id: the client's own name for the request, where it may be repeated; empty without one.
+        sharers: ingress replicas among which requests are spread, as HAProxy says; 1 for what came past it.
     """
 
     credentials: list[bytes]
@@ -56,6 +61,7 @@ class Head:
     is_chunked: bool = False
     media_type: bytes = b""
     request_id: bytes = b""
+    sharers: int = 1
 
 
 def read_head(scope: Scope) -> Head:
@@ -101,6 +107,9 @@ def _look(head: Head, name: bytes, value: bytes) -> bool:
         if len(value) > MAX_REQUEST_ID_BYTES or value.translate(None, _PRINTABLE):
             return True
         head.request_id = value
+    elif name == _SHARERS:
+        # HAProxy replaces what a client says; past it a client makes its own part smaller, never larger.
+        head.sharers = min(max(1, int(value)), MAX_SHARERS) if value.isdigit() and len(value) < 5 else 1
     else:
         return True
     return False

@@ -63,6 +63,7 @@ class Replica(ThreadingHTTPServer):
     Attributes:
         health: status and body of its health page.
         connections: on which a POST has come.
+        told: among how many replicas requests are spread, as each POST says.
     """
 
     daemon_threads = True
@@ -74,6 +75,7 @@ class Replica(ThreadingHTTPServer):
         self.arrived = threading.Semaphore(0)
         self.checked = threading.Semaphore(0)
         self.connections: set[object] = set()
+        self.told: list[str | None] = []
 
     def waits_for(self, requests: int) -> None:
         """Return once so many requests have come."""
@@ -93,6 +95,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
         self.server.connections.add(self.client_address)
+        self.server.told.append(self.headers["x-tollgate-replicas"])
         self.server.arrived.release()
         assert self.server.may_answer.wait(PATIENCE_S)
         self._answer()
@@ -169,8 +172,8 @@ def answers(address: str) -> bool:
     return True
 
 
-def post(address: str, path: str = "/predict") -> httpx.Response:
-    return httpx.post(f"{address}{path}", content=b"{}", timeout=PATIENCE_S)
+def post(address: str, path: str = "/predict", headers: dict[str, str] | None = None) -> httpx.Response:
+    return httpx.post(f"{address}{path}", content=b"{}", headers=headers, timeout=PATIENCE_S)
 
 
 def test_more_payments_than_a_replica_takes_at_once_are_refused_by_haproxy(service: str, replica: Replica) -> None:
@@ -232,6 +235,20 @@ def test_a_payment_whose_body_does_not_come_takes_no_place_either(service: str, 
     finally:
         for connection in stalled:
             connection.close()
+
+
+@pytest.mark.parametrize("header", ["authorization", "x-api-key"])
+def test_requests_with_a_key_say_among_how_many_replicas_they_are_spread(
+    script: Path, config: Path, replica: Replica, header: str
+) -> None:
+    replica.may_answer.set()
+    server = next(line for line in config.read_text().splitlines() if "server replica" in line)
+    config.write_text(config.read_text().replace(server, f"{server}\n{server.replace(' replica ', ' other ')}"))
+    with started(script, config) as service:
+        for path in ("/predict", "/predict/batch"):
+            post(service, path, {header: "tg_a_b", "x-tollgate-replicas": "1"})
+            post(service, path)
+    assert replica.told == ["2", None] * 2
 
 
 def test_however_many_clients_there_are_connections_to_a_replica_are_used_again(

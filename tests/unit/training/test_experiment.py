@@ -84,6 +84,13 @@ def test_a_pipeline_that_differs_from_the_served_model_is_an_error() -> None:
         sklearn_pipeline(wrong, frame)
 
 
-def test_an_address_that_does_not_answer_is_said_so() -> None:
-    with pytest.raises(RegistryUnavailable, match=r"http://127\.0\.0\.1:9 failed or did not answer"):
-        open_experiment("http://127.0.0.1:9")
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [("http://127.0.0.1:9", "Connection refused"), ("http://nowhere.invalid:5000", "Name or service not known")],
+)
+def test_an_address_that_does_not_answer_is_said_so_in_a_sentence(address: str, reason: str) -> None:
+    with pytest.raises(RegistryUnavailable) as caught:
+        open_experiment(address)
+    assert str(caught.value).startswith(f"The registry at {address} cannot be reached: ")
+    assert "HTTPConnectionPool" not in str(caught.value)
+    assert reason in str(caught.value)

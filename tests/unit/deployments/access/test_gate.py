@@ -169,6 +169,15 @@ async def test_a_key_that_sends_too_much_is_told_when_to_come_back(
     assert (await http.post("/predict", json=GOOD, headers=slow)).status_code == 200
 
 
+@pytest.mark.parametrize(("told", "admitted"), [("3", 1), ("0", 3), ("-3", 3), ("many", 3), ("99999", 3), ("", 3)])
+async def test_a_replica_among_several_admits_its_part(
+    http: httpx.AsyncClient, holder: Holder, told: str, admitted: int
+) -> None:
+    headers = {**holder.headers("slow"), "x-tollgate-replicas": told}
+    statuses = [(await http.post("/predict", json=GOOD, headers=headers)).status_code for _ in range(4)]
+    assert statuses == [200] * admitted + [429] * (4 - admitted)
+
+
 @pytest.mark.parametrize("path", ["/predict/batch", "/labels"])
 async def test_each_row_of_a_bulk_request_is_paid_for(http: httpx.AsyncClient, holder: Holder, path: str) -> None:
     slow = holder.headers("slow")

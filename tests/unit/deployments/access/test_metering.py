@@ -11,6 +11,45 @@ from features.transaction import TransactionBatch
 from tests.unit.deployments.transactions import batch_of
 
 
+def test_replicas_admit_their_part_of_a_rate_and_together_all_of_it() -> None:
+    now_s = 0.0
+    key = new_key([Scope.SCORE], rate=Rate(per_s=8, burst=16))[0]
+    meters = [Meter(key, clock=lambda: now_s) for _ in range(4)]
+    for meter in meters:
+        meter.share(4)
+    assert sum(admitted(meter) for meter in meters) == 16
+    now_s = 1.0
+    assert sum(admitted(meter) for meter in meters) == 8
+    now_s = 2.0
+    for meter in meters[:2]:  # Two have gone.
+        meter.share(2)
+    assert sum(admitted(meter) for meter in meters[:2]) == 4, "what was missing before they went stays missing"
+    now_s = 3.0
+    assert sum(admitted(meter) for meter in meters[:2]) == 8
+
+
+def test_a_replica_of_many_still_admits_one_at_a_time() -> None:
+    now_s = 0.0
+    meter = Meter(new_key([Scope.SCORE], rate=Rate(per_s=1, burst=2))[0], clock=lambda: now_s)
+    meter.share(10)
+    assert admitted(meter) == 1
+    now_s = 9.0
+    with pytest.raises(RateLimited, match="may send 1 transactions a second, 2 at once; retry after 1 s"):
+        meter.pay(1)
+    now_s = 10.0
+    assert admitted(meter) == 1
+
+
+def admitted(meter: Meter) -> int:
+    """Return how many transactions a meter lets in now."""
+    for number in range(100):
+        try:
+            meter.pay(1)
+        except RateLimited:
+            return number
+    raise AssertionError("no bound")
+
+
 class Busy:
     """A graph that refuses."""
 
