@@ -13,7 +13,7 @@ from ray.serve import Application
 from deployments.features import Features
 from deployments.fused import Fused
 from deployments.ingress import Ingress
-from deployments.ledger.folders import archive_folder, spool_folder
+from deployments.ledger.folders import archive_folder, models_folder, spool_folder
 from deployments.ledger.log import DecisionLog
 from deployments.models import LogisticRegression, XGBoost
 from deployments.router import Router
@@ -40,9 +40,10 @@ def build(args: AppArgs) -> Application:
     if args.placement == "fused":
         return _bind(serve.ingress()(Fused), redis_url, tracking_uri, data, name="Fused")
     features = _bind(Features, redis_url)
-    lr = _bind(LogisticRegression, tracking_uri)
-    xgb = _bind(XGBoost, tracking_uri)
-    router = _bind(Router, features, lr, xgb, tracking_uri, redis_url, data and spool_folder(data))
+    kept = data and models_folder(data)
+    lr = _bind(LogisticRegression, tracking_uri, kept)
+    xgb = _bind(XGBoost, tracking_uri, kept)
+    router = _bind(Router, features, lr, xgb, tracking_uri, redis_url, data and spool_folder(data), kept)
     log = _bind(DecisionLog, redis_url, data and archive_folder(data), True)
     return _bind(serve.ingress()(Ingress), router, features, log, name="Ingress")
 

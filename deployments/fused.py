@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from deployments.features import Features
 from deployments.ingress import Ingress
-from deployments.ledger.folders import archive_folder, spool_folder
+from deployments.ledger.folders import archive_folder, models_folder, spool_folder
 from deployments.ledger.log import DecisionLog
 from deployments.live_settings import LiveSettings
 from deployments.models import LogisticRegression, XGBoost
@@ -23,7 +23,8 @@ class Fused(Ingress):
 
     def __init__(self, redis_url: str, tracking_uri: str, data: Path | None) -> None:
         self._features = Features(redis_url)
-        self._models = (LogisticRegression(tracking_uri), XGBoost(tracking_uri))
+        kept = data and models_folder(data)
+        self._models = (LogisticRegression(tracking_uri, kept), XGBoost(tracking_uri, kept))
         lr, xgb = self._models
         self._graph = Router(
             InProcess(self._features),
@@ -32,6 +33,7 @@ class Fused(Ingress):
             tracking_uri,
             redis_url,
             data and spool_folder(data),
+            kept,
         )
         self._decision_log = DecisionLog(redis_url, data and archive_folder(data))
         super().__init__(InProcess(self._graph), InProcess(self._features), InProcess(self._decision_log))

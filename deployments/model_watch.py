@@ -1,5 +1,6 @@
 """Which version is in service: it follows an alias of the registry, and changes once all can change."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -34,8 +35,11 @@ class ModelWatch:
     async def model(self, ref: ModelRef, current: ServedModel | None) -> ServedModel:
         """Return the model that an alias names, or the current one where that cannot be served.
 
+        Where there is no current one yet, as in a replica that starts, it is the one that decided last on this
+        machine.
+
         Raises:
-            BundleRefused, RegistryUnavailable: it cannot be served, and there is no current one.
+            BundleRefused, RegistryUnavailable: it cannot be served, and there is no other.
         """
         version = ""
         try:
@@ -48,6 +52,7 @@ class ModelWatch:
             if current is not None:
                 await self._hold_everywhere(ref.name, version)
         except (BundleRefused, RegistryUnavailable) as error:
+            current = current or await self._before(ref)
             if current is None:
                 raise
             if isinstance(error, BundleRefused):
@@ -56,7 +61,19 @@ class ModelWatch:
             return current
         self.problem = ""
         self._refused = None
+        await asyncio.to_thread(self._bundles.decides, ref, version)
         return ServedModel(ref.name, version, bundle)
+
+    async def _before(self, ref: ModelRef) -> ServedModel | None:
+        """Return the model that decided last on this machine, None where there is none that can be served."""
+        version = await asyncio.to_thread(self._bundles.decided, ref)
+        if version is None:
+            return None
+        try:
+            return ServedModel(ref.name, version, await self._bundles.hold(ref.name, version))
+        except (BundleRefused, RegistryUnavailable) as error:
+            logger.error("version %s, which decided before, cannot be served: %s", version, error)
+            return None
 
     async def _hold_everywhere(self, name: str, version: str) -> None:
         """Return when every replica of the models holds a version.

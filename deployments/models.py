@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,10 +46,10 @@ class ModelScores:
 class ModelReplica:
     """What both deployments share: bundles by version. The routers say which one scores a batch."""
 
-    def __init__(self, tracking_uri: str) -> None:
+    def __init__(self, tracking_uri: str, kept: Path | None = None) -> None:
         collect_seldom(FEW)
         self._settings = LiveSettings(ModelSettings)
-        self._bundles = ServedBundles(tracking_uri)
+        self._bundles = ServedBundles(tracking_uri, kept)
         self._problem = ""
         self._late: set[asyncio.Task[str]] = set()
         self._uptime = Uptime()
@@ -72,6 +73,8 @@ class ModelReplica:
             await self._bundles.hold(ref.name, await self._bundles.version_of(ref))
             self._problem = ""
         except (BundleRefused, RegistryUnavailable) as error:
+            if not self._bundles.versions:
+                await self._bundles.hold_kept(ref)
             if not self._bundles.versions:
                 raise
             self._problem = f"{ref.name}@{ref.alias} was not taken: {error}"

@@ -59,6 +59,7 @@ class Router:
         tracking_uri: str,
         redis_url: str,
         spool: Path | None = None,
+        kept: Path | None = None,
     ) -> None:
         collect_seldom()
         circuits = CircuitMetrics()
@@ -73,7 +74,9 @@ class Router:
         self._observe = hot_call(self._parts["features"], "observe")
         self._score = {name: hot_call(self._parts[f"{name}_model"], "score") for name in ("lr", "xgb")}
         self._decide = ServedMethod(self.decide)
-        self._watch = ModelWatch(ServedBundles(tracking_uri), [self._parts["lr_model"], self._parts["xgb_model"]])
+        self._watch = ModelWatch(
+            ServedBundles(tracking_uri, kept), [self._parts["lr_model"], self._parts["xgb_model"]]
+        )
         self._changing = asyncio.Lock()
         self._following: asyncio.Task[None] | None = None
         self._settings = LiveSettings(PolicySettings)

@@ -66,7 +66,7 @@ CUSTOMER_WINDOWS: Final = (H1, H24, D7, D30)
 DEVICE_WINDOWS: Final = (H1, H24, D30)
 RISK_WINDOWS: Final = (D1, D3, D7, D21, D30)
 """Close enough that their rates tell when a merchant's frauds began and whether they go on
-(docs/adr/0017-risk-windows.md)."""
+(docs/adr/0016-risk-windows.md)."""
 
 
 @dataclass(frozen=True, slots=True)

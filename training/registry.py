@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,9 +90,16 @@ class Registry:
         self.tracking_uri = tracking_uri
 
     def load(
-        self, name: str, alias_or_version: str, expected_fingerprint: str
+        self,
+        name: str,
+        alias_or_version: str,
+        expected_fingerprint: str,
+        keep: Callable[[Path], None] | None = None,
     ) -> tuple[Bundle, RegisteredVersion]:
         """Return the bundle under an alias or version, checked, and the version that it is.
+
+        Args:
+            keep: is given the folder of its files, once they are checked and before they are gone.
 
         Raises:
             RegistryUnavailable: the registry does not answer, or has no such version or alias.
@@ -115,9 +122,12 @@ class Registry:
             )
             try:
                 _check_registered(Path(downloaded), found)
-                return Bundle.load(Path(downloaded), expected_fingerprint), found
+                bundle = Bundle.load(Path(downloaded), expected_fingerprint)
             except BundleRefused as error:
                 raise BundleRefused(f"Version {found.version} of {name!r} is refused. {error}") from error
+            if keep is not None:
+                keep(Path(downloaded))
+            return bundle, found
 
     def resolve(self, alias_or_version: str, name: str = MODEL_NAME) -> RegisteredVersion:
         """Return the version that an alias names, or the version of that number.

@@ -1,4 +1,4 @@
-"""Where spool and archive lie in a data folder."""
+"""Where spool, archive and kept models lie in a data folder."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +16,11 @@ def data_folder(environment: Mapping[str, str]) -> Path:
 def spool_folder(data: Path) -> Path:
     """Return the folder of decisions that wait for the store."""
     return data / "spool"
+
+
+def models_folder(data: Path) -> Path:
+    """Return the folder of bundles that replicas begin with while the registry is away."""
+    return data / "models"
 
 
 def archive_folder(data: Path) -> Path:

@@ -1,6 +1,10 @@
 """A change of the served version: all parts hold it before any decides by it, and a bad one changes nothing."""
 
+import asyncio
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +16,9 @@ from deployments.models import LogisticRegression
 from deployments.served_bundles import HELD, ServedBundles
 from deployments.served_model import ServedModel
 from deployments.settings import ModelRef
+from features.definitions import fingerprint
 from features.errors import BundleRefused, RegistryUnavailable
+from tests.unit.training.bundles import small_bundle
 
 REF = ModelRef(name="tollgate", alias="champion")
 
@@ -36,25 +42,28 @@ class FakeRegistry:
         broken: versions that are refused.
         is_down: whether it does not answer.
         loads: versions that were fetched.
+        files: of all bundles; a folder.
     """
 
     champion: str = "1"
     broken: set[str] = field(default_factory=set)
     is_down: bool = False
     loads: list[str] = field(default_factory=list)
+    files: Path = Path(os.devnull)
 
     def resolve(self, alias_or_version: str, name: str) -> Any:
-        assert (alias_or_version, name) == ("champion", "tollgate")
         if self.is_down:
             raise RegistryUnavailable("no answer")
+        assert (alias_or_version, name) == ("champion", "tollgate")
         return SimpleNamespace(version=self.champion)
 
-    def load(self, _: str, version: str, __: str) -> Any:
+    def load(self, _: str, version: str, __: str, keep: Callable[[Path], None]) -> Any:
         self.loads.append(version)
         if self.is_down:
             raise RegistryUnavailable("no answer")
         if version in self.broken:
             raise BundleRefused(f"version {version} is damaged")
+        keep(self.files)
         model = Model(int(version) / 100)
         return SimpleNamespace(lr=model, xgb=model, warm=lambda: None), SimpleNamespace(version=version)
 
@@ -73,6 +82,20 @@ class Replica:
             return self.problem
 
         return SimpleNamespace(remote=hold)
+
+
+@pytest.fixture(autouse=True)
+def _own_data_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TOLLGATE_DATA_FOLDER", str(tmp_path))
+
+
+@pytest.fixture
+def kept_before(tmp_path: Path) -> FakeRegistry:
+    """A registry whose version 1 decided on this machine before its replicas went."""
+    small_bundle().save(tmp_path / "files")
+    registry = FakeRegistry(files=tmp_path / "files")
+    asyncio.run(ModelWatch(bundles_of(registry), []).model(REF, None))
+    return registry
 
 
 def bundles_of(registry: FakeRegistry) -> ServedBundles:
@@ -134,6 +157,73 @@ async def test_without_the_registry_the_running_version_stays() -> None:
 async def test_without_a_first_version_there_is_nothing_to_go_on_with(registry: FakeRegistry) -> None:
     with pytest.raises((BundleRefused, RegistryUnavailable)):
         await ModelWatch(bundles_of(registry), []).model(REF, None)
+
+
+async def test_a_router_that_starts_without_the_registry_goes_on_with_what_decided_before(
+    kept_before: FakeRegistry,
+) -> None:
+    kept_before.is_down = True
+    watch = ModelWatch(bundles_of(kept_before), [Replica()])
+    started = await watch.model(REF, None)
+    assert started.key == ("tollgate", "1")
+    assert started.bundle.manifest.feature_fingerprint == fingerprint()
+    assert "version 1 stays: no answer" in watch.problem
+    kept_before.is_down = False
+    assert await watch.model(REF, started) is started
+    assert not watch.problem
+
+
+async def test_a_router_that_starts_while_the_alias_names_a_broken_version_goes_on_with_the_one_before(
+    kept_before: FakeRegistry,
+) -> None:
+    kept_before.champion, kept_before.broken = "2", {"2"}
+    watch = ModelWatch(bundles_of(kept_before), [Replica()])
+    started = await watch.model(REF, None)
+    assert started.key == ("tollgate", "1")
+    for _ in range(2):
+        assert await watch.model(REF, started) is started
+    assert "version 1 stays: version 2 is damaged" in watch.problem
+    assert kept_before.loads == ["1", "2", "1"], "fetched once and then known to be broken"
+    kept_before.champion = "3"
+    assert (await watch.model(REF, started)).key == ("tollgate", "3")
+    assert not watch.problem
+
+
+async def test_what_decided_before_for_another_alias_is_not_taken(kept_before: FakeRegistry) -> None:
+    kept_before.is_down = True
+    with pytest.raises(RegistryUnavailable, match="no answer"):
+        await ModelWatch(bundles_of(kept_before), []).model(ModelRef(name="tollgate", alias="other"), None)
+
+
+async def test_a_kept_version_that_is_damaged_is_not_taken(
+    kept_before: FakeRegistry, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept_before.is_down = True
+    (tmp_path / "models/name=tollgate/1/bundle.json").unlink()
+    with pytest.raises(RegistryUnavailable, match="no answer"):
+        await ModelWatch(bundles_of(kept_before), []).model(REF, None)
+    assert "version 1, which decided before, cannot be served" in caplog.text
+
+
+@pytest.mark.parametrize("away", ["is_down", "broken"])
+async def test_a_model_that_starts_without_the_version_of_the_alias_holds_what_is_kept(
+    kept_before: FakeRegistry, away: str
+) -> None:
+    kept_before.champion = "2"
+    kept_before.is_down, kept_before.broken = away == "is_down", {"2"}
+    replica = LogisticRegression("nowhere")
+    replica._bundles = bundles_of(kept_before)
+    await replica.reconfigure({})
+    assert replica._bundles.versions == ["1"]
+    assert "was not taken" in replica._problem
+
+
+async def test_a_model_that_starts_with_nothing_kept_fails() -> None:
+    replica = LogisticRegression("nowhere")
+    replica._bundles = bundles_of(FakeRegistry(is_down=True))
+    with pytest.raises(RegistryUnavailable):
+        await replica.reconfigure({})
+    assert not replica._bundles.versions
 
 
 async def test_the_versions_used_last_are_held() -> None:

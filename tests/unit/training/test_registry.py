@@ -200,7 +200,7 @@ def test_a_server_that_refuses_connections_is_named_without_its_password() -> No
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))  # Bound but not listening: connections are refused.
         port = reserved.getsockname()[1]
-        with pytest.raises(RegistryUnavailable, match=f"http://127.0.0.1:{port} failed") as refusal:
+        with pytest.raises(RegistryUnavailable, match=f"http://127.0.0.1:{port} cannot be reached") as refusal:
             Registry(f"http://ada:secret@127.0.0.1:{port}").resolve("champion")
     assert "secret" not in str(refusal.value)
 

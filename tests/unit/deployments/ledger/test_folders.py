@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from deployments.app import build
-from deployments.ledger.folders import archive_folder, data_folder, spool_folder
+from deployments.ledger.folders import archive_folder, data_folder, models_folder, spool_folder
 from deployments.settings import AppArgs
 
 
@@ -27,11 +27,14 @@ def test_the_machine_that_builds_the_graph_does_not_choose_the_folders_of_the_ot
 ) -> None:
     monkeypatch.setenv("TOLLGATE_DATA_FOLDER", str(tmp_path))
     application = build(AppArgs())
-    assert arguments(application, "Router")[-1] is None
+    assert arguments(application, "Router")[-2:] == (None, None)
+    assert arguments(application, "XGBoost")[-1] is None
     assert arguments(application, "DecisionLog")[1] is None
 
 
 def test_a_folder_in_the_config_is_that_of_all(tmp_path: Path) -> None:
     application = build(AppArgs(data_folder=str(tmp_path)))
-    assert arguments(application, "Router")[-1] == spool_folder(tmp_path)
+    assert arguments(application, "Router")[-2:] == (spool_folder(tmp_path), models_folder(tmp_path))
+    assert arguments(application, "LogisticRegression")[-1] == models_folder(tmp_path)
+    assert arguments(application, "XGBoost")[-1] == models_folder(tmp_path)
     assert arguments(application, "DecisionLog")[1] == archive_folder(tmp_path)
