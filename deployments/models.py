@@ -73,12 +73,15 @@ class ModelReplica:
             await self._bundles.hold(ref.name, await self._bundles.version_of(ref))
             self._problem = ""
         except (BundleRefused, RegistryUnavailable) as error:
-            if not self._bundles.versions:
+            problem = f"{ref.name}@{ref.alias} was not taken: {error}"
+            if self._bundles.versions:
+                self._problem = problem
+            else:
+                # The routers say which version decides, follow the alias, and tell what is wrong with it.
                 await self._bundles.hold_kept(ref)
-            if not self._bundles.versions:
-                raise
-            self._problem = f"{ref.name}@{ref.alias} was not taken: {error}"
-            logger.error(self._problem)
+                if not self._bundles.versions:
+                    raise
+            logger.error(problem)
 
     async def hold(self, name: str, version: str) -> str:
         """Load a version beside those in service; return what is wrong with it, "" when it can be asked for."""
@@ -86,6 +89,7 @@ class ModelReplica:
             await self._bundles.hold(name, version)
         except (BundleRefused, RegistryUnavailable) as error:
             return str(error)
+        self._problem = ""
         return ""
 
     async def score(

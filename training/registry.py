@@ -283,7 +283,9 @@ def talking_to_mlflow(tracking_uri: str) -> Iterator[None]:
 def _unreached(error: BaseException | None) -> str:
     """Return what the system says of a connection that failed, where that is behind an error; else ""."""
     while error is not None:
-        if isinstance(error, ConnectionError | TimeoutError | socket.gaierror) and error.strerror:
+        if isinstance(error, TimeoutError):
+            return "it did not answer in time"
+        if isinstance(error, ConnectionError | socket.gaierror) and error.strerror:
             return error.strerror
         error = error.__cause__ or error.__context__
     return ""

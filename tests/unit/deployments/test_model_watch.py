@@ -207,7 +207,7 @@ async def test_a_kept_version_that_is_damaged_is_not_taken(
 
 @pytest.mark.parametrize("away", ["is_down", "broken"])
 async def test_a_model_that_starts_without_the_version_of_the_alias_holds_what_is_kept(
-    kept_before: FakeRegistry, away: str
+    kept_before: FakeRegistry, away: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     kept_before.champion = "2"
     kept_before.is_down, kept_before.broken = away == "is_down", {"2"}
@@ -215,7 +215,8 @@ async def test_a_model_that_starts_without_the_version_of_the_alias_holds_what_i
     replica._bundles = bundles_of(kept_before)
     await replica.reconfigure({})
     assert replica._bundles.versions == ["1"]
-    assert "was not taken" in replica._problem
+    assert "was not taken" in caplog.text
+    assert not replica._problem, "the routers tell it, for as long as it is so"
 
 
 async def test_a_model_that_starts_with_nothing_kept_fails() -> None:
@@ -269,6 +270,9 @@ async def test_a_replica_says_what_is_wrong_with_a_version() -> None:
     replica._bundles._registry.is_down = True  # type: ignore[attr-defined]
     await replica.reconfigure({"model": {"name": "tollgate", "alias": "champion"}})
     assert "was not taken: no answer" in replica._problem
+    replica._bundles._registry.is_down = False  # type: ignore[attr-defined]
+    assert await replica.hold("tollgate", "3") == ""
+    assert not replica._problem
 
 
 def test_a_served_model_is_known_by_name_and_version() -> None:

@@ -1,6 +1,7 @@
 """What a training run leaves in MLflow, read back as a data scientist would."""
 
 import json
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,6 +83,15 @@ def test_a_pipeline_that_differs_from_the_served_model_is_an_error() -> None:
     object.__setattr__(wrong, "_offset", wrong._offset + 1e-6)
     with pytest.raises(ValueError, match="differs"):
         sklearn_pipeline(wrong, frame)
+
+
+def test_an_address_that_accepts_and_says_nothing_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(RegistryUnavailable, match=f"{address} cannot be reached: it did not answer in time"):
+            open_experiment(address)
 
 
 @pytest.mark.parametrize(
