@@ -8,6 +8,7 @@ from deployments.decision import Reason
 from deployments.rules import CompiledRule
 from features.definitions import FEATURES
 from features.formulas import Matrix
+from features.words import in_words
 
 
 def explain(
@@ -33,6 +34,6 @@ def explain(
             if len(reasons) >= limit or contribution <= 0:
                 break
             feature = FEATURES[position]
-            reasons.append(Reason("model", feature.name, feature.words.format(value=value)))
+            reasons.append(Reason("model", feature.name, in_words(feature, value)))
         found.append(reasons[:limit])
     return found

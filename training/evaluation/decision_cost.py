@@ -59,13 +59,17 @@ def precision(outcome: Flagged) -> Floats:
 
 
 def recall(outcome: Flagged) -> Floats:
-    """Return the share of the frauds that was flagged (r,); 0 where there is no fraud."""
-    return _share(outcome.hits, outcome.frauds)
+    """Return the share of the frauds that was flagged (r,); NaN where there is no fraud."""
+    return _share(outcome.hits, outcome.frauds, empty=np.nan)
 
 
 def f1(outcome: Flagged) -> Floats:
-    """Return the harmonic mean of precision and recall (r,) (van Rijsbergen, 1979); 0 where both are."""
-    return _share(2 * outcome.hits, outcome.alarms + outcome.frauds)
+    """Return the harmonic mean of precision and recall (r,) (van Rijsbergen, 1979).
+
+    0 where both are, NaN where there is no fraud.
+    """
+    share = _share(2 * outcome.hits, outcome.alarms + outcome.frauds)
+    return np.where(outcome.frauds > 0, share, np.nan)
 
 
 def cost_minor(outcome: Flagged, costs: Costs) -> Floats:
@@ -87,5 +91,6 @@ def savings(outcome: Flagged, costs: Costs) -> Floats:
     return np.asarray(saved)
 
 
-def _share(part: Floats, whole: Floats) -> Floats:
-    return np.divide(part, whole, out=np.zeros(np.shape(part)), where=whole > 0)
+def _share(part: Floats, whole: Floats, empty: float = 0.0) -> Floats:
+    share: Floats = np.divide(part, whole, out=np.full(np.shape(part), empty), where=whole > 0)
+    return share

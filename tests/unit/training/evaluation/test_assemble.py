@@ -1,3 +1,5 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -22,14 +24,15 @@ def test_a_slice_is_the_evaluation_of_its_rows_alone() -> None:
         chosen = fold.rows.groupings[one.grouping].rows(one.name)
         assert (one.rows, one.frauds) == (chosen.sum(), fold.rows.labels[chosen].sum())
         expected = evaluate_scores([(fold.rows.take(chosen), fold.scores["xgb"][chosen])], found.settings)
-        np.testing.assert_equal(one.scores["xgb"].recall, expected.recall)
+        np.testing.assert_equal(asdict(one.scores["xgb"].recall), asdict(expected.recall))
 
 
 def test_a_slice_without_frauds_has_counts_but_no_ranking() -> None:
     (new,) = (one for one in result().slices if one.grouping == "customer" and one.name.startswith("new"))
     assert new.frauds == 0 < new.rows
     assert np.isnan(new.scores["lr"].roc_auc.value)
-    assert new.scores["lr"].recall.value == 0.0
+    assert np.isnan(new.scores["lr"].recall.value)
+    assert new.scores["lr"].precision.value == 0.0
 
 
 def test_several_folds_have_metrics_each_and_their_mean_over_all() -> None:

@@ -38,10 +38,11 @@ def test_flagging_nothing_saves_nothing_and_is_no_error() -> None:
     assert savings(nothing, COSTS)[0] == 0.0
 
 
-def test_without_fraud_there_is_nothing_to_save() -> None:
+def test_without_fraud_there_is_nothing_to_find_or_to_save() -> None:
     rows, scores = made_up()
     none = flagged(np.zeros(len(rows)), scores, rows.amount_minor, rows.customer, ones(rows), 0.5)
-    assert np.isnan(savings(none, COSTS)[0])
+    assert np.isnan([recall(none)[0], f1(none)[0], savings(none, COSTS)[0]]).all()
+    assert precision(none)[0] == 0.0
 
 
 def test_what_is_recovered_of_a_missed_fraud_is_neither_cost_nor_saved() -> None:
