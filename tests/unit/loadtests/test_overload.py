@@ -36,6 +36,12 @@ def test_the_report_sets_goodput_against_the_peak() -> None:
     assert report.refused_p99_ms == pytest.approx(1)
 
 
+def test_a_second_that_stood_still_does_not_decide_the_p99_of_a_second() -> None:
+    stalled = Phase("overload", 300, [*OVERLOAD.seconds, second(90, took_s=2.0)])
+    report = report_of(Peak(100, 20), 3, (BEFORE, stalled, AFTER), {})
+    assert (report.p99_ms, report.p99_ms_of_a_second) == pytest.approx((2000, 50))
+
+
 def test_recovered_is_whoever_takes_all_again_as_fast_as_before() -> None:
     assert recovered_s(BEFORE, AFTER) == 2
     assert recovered_s(BEFORE, Phase("after", 50, AFTER.seconds[:2])) is None
