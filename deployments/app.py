@@ -18,7 +18,6 @@ from deployments.ledger.log import DecisionLog
 from deployments.models import LogisticRegression, XGBoost
 from deployments.router import Router
 from deployments.settings import AppArgs
-from features.definitions import fingerprint
 from features.store_address import public_address
 from training.registry import without_password
 
@@ -39,8 +38,8 @@ def build(args: AppArgs) -> Application:
     # Without one, each replica takes that of the machine that it runs on, which need not be this one.
     data = None if args.data_folder is None else Path(args.data_folder).resolve()
     if args.placement == "fused":
-        return _bind(serve.ingress()(Fused), redis_url, fingerprint(), tracking_uri, data, name="Fused")
-    features = _bind(Features, redis_url, fingerprint())
+        return _bind(serve.ingress()(Fused), redis_url, tracking_uri, data, name="Fused")
+    features = _bind(Features, redis_url)
     kept = data and models_folder(data)
     lr = _bind(LogisticRegression, tracking_uri, kept)
     xgb = _bind(XGBoost, tracking_uri, kept)

@@ -17,8 +17,7 @@ from deployments.metrics import CircuitMetrics
 from deployments.scaling import BusyShare
 from deployments.settings import BreakerSettings, StoreSettings
 from deployments.status import Status, Uptime
-from features.definitions import fingerprint
-from features.errors import ClusterError, DependencyDown, OnlineStoreUnavailable
+from features.errors import DependencyDown, OnlineStoreUnavailable
 from features.formulas import Matrix, feature_matrix
 from features.label import LabelBatch, LabelOutcome
 from features.online import AsyncOnlineStore
@@ -60,22 +59,10 @@ class Features:
 
     When the store does not answer in time, the transactions' own features stand alone (as for a customer
     without history) and the reply says so.
-
-    Args:
-        redis_url: of the store, without user and password.
-        definitions: the fingerprint of the features that the graph was built with.
-
-    Raises:
-        ClusterError: this machine has another Tollgate, which computes other features and counts under other keys.
     """
 
-    def __init__(self, redis_url: str, definitions: str) -> None:
+    def __init__(self, redis_url: str) -> None:
         collect_seldom()
-        if definitions != fingerprint():
-            raise ClusterError(
-                f"Tollgate on this machine computes the features {fingerprint()}, and the graph was deployed for"
-                f" {definitions}: install the same Tollgate on all nodes, then deploy again (`serve deploy`)."
-            )
         self._settings = LiveSettings(StoreSettings)
         self._store = AsyncOnlineStore(store_url(redis_url, os.environ))
         self._breaker = Breaker("feature_store", CircuitMetrics(), BreakerSettings())

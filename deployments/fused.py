@@ -21,8 +21,8 @@ from deployments.settings import FusedSettings
 class Fused(Ingress):
     """An ingress whose router, features and models are objects beside it."""
 
-    def __init__(self, redis_url: str, definitions: str, tracking_uri: str, data: Path | None) -> None:
-        self._features = Features(redis_url, definitions)
+    def __init__(self, redis_url: str, tracking_uri: str, data: Path | None) -> None:
+        self._features = Features(redis_url)
         kept = data and models_folder(data)
         self._models = (LogisticRegression(tracking_uri, kept), XGBoost(tracking_uri, kept))
         lr, xgb = self._models

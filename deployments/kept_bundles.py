@@ -9,12 +9,14 @@ import os
 import shutil
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 from deployments.settings import ModelRef
 from features.errors import BundleRefused
+from training.bundle import file_digests
 from training.registry import Bundle
 
 logger = logging.getLogger("ray.serve")
@@ -33,7 +35,7 @@ class KeptBundles:
     A disk that cannot keep them is logged, and stops nothing.
 
     Args:
-        folder: of this machine; all its replicas share it.
+        folder: of this machine and one registry; all its replicas share it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -49,15 +51,17 @@ class KeptBundles:
         try:
             model.mkdir(parents=True, exist_ok=True)
             place = model / version
-            if not place.exists():
+            if not _same(place, files):
                 copy = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=model))
-                shutil.copytree(files, copy, dirs_exist_ok=True)
+                shutil.copytree(files, copy / "new")
+                if place.exists():
+                    place.rename(copy / "old")  # Damaged.
                 try:
-                    copy.rename(place)
+                    (copy / "new").rename(place)
                 except OSError:
-                    shutil.rmtree(copy)
-                    if not place.exists():
+                    if not _same(place, files):
                         raise  # Else another replica was faster.
+                shutil.rmtree(copy)
             os.utime(place)
             _forget(model)
         except OSError as error:
@@ -73,6 +77,8 @@ class KeptBundles:
             (copy / version).write_text(version)
             (copy / version).rename(self._note(ref))
             copy.rmdir()
+            if (model / version).exists():
+                os.utime(model / version)
         except OSError as error:
             logger.warning("that version %s decides is not noted in %s: %s", version, self._folder, error)
 
@@ -82,23 +88,23 @@ class KeptBundles:
             return self._note(ref).read_text()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            logger.warning("which version decided for %s cannot be read: %s", ref.alias, error)
+            return None
 
     def load(self, name: str, version: str, fingerprint: str) -> Bundle | None:
-        """Return a bundle that is kept, None where it is not.
-
-        Raises:
-            BundleRefused: it is damaged, or belongs to other feature definitions.
-        """
+        """Return a bundle that is kept; None where it is not or, which is logged, damaged or of other features."""
         place = self._model(name) / version
         if not place.is_dir():
             return None
         try:
             return Bundle.load(place, fingerprint)
-        except BundleRefused as error:
-            raise BundleRefused(f"Version {version} of {name!r} as kept in {place} is refused. {error}") from error
+        except (BundleRefused, OSError) as error:
+            logger.error("version %s of %s as kept in %s cannot be served: %s", version, name, place, error)
+            return None
 
     def versions(self, name: str) -> list[str]:
-        """Return the versions of a model that are kept, the one fetched last first."""
+        """Return the versions of a model that are kept, the one fetched or taken into service last first."""
         return _versions(self._model(name))
 
     def _model(self, name: str) -> Path:
@@ -108,9 +114,16 @@ class KeptBundles:
         return self._model(ref.name) / (_ALIAS + quote(ref.alias, safe=""))
 
 
+def _same(place: Path, files: Path) -> bool:
+    return place.is_dir() and file_digests(place) == file_digests(files)
+
+
 def _versions(model: Path) -> list[str]:
-    places = [(place.stat().st_mtime, place.name) for place in model.glob(f"[!{_ALIAS}{_UNFINISHED}]*")]
-    return [version for _, version in sorted(places, reverse=True)]
+    found = []
+    for place in model.glob(f"[!{_ALIAS}{_UNFINISHED}]*"):
+        with suppress(FileNotFoundError):  # Another replica takes it away.
+            found.append((place.stat().st_mtime, place.name))
+    return [version for _, version in sorted(found, reverse=True)]
 
 
 def _forget(model: Path) -> None:

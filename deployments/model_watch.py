@@ -1,6 +1,5 @@
 """Which version is in service: it follows an alias of the registry, and changes once all can change."""
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +9,7 @@ from deployments.handles import on_all_replicas
 from deployments.served_bundles import ServedBundles
 from deployments.served_model import ServedModel
 from deployments.settings import ModelRef
-from features.errors import BundleRefused, RegistryUnavailable
+from features.errors import BundleRefused, ForeignFeatures, RegistryUnavailable
 
 logger = logging.getLogger("ray.serve")
 
@@ -30,13 +29,14 @@ class ModelWatch:
         self._bundles = bundles
         self._models = models
         self._refused: tuple[str, str] | None = None
+        self._noted: tuple[str, str, str] | None = None
         self.problem = ""
 
     async def model(self, ref: ModelRef, current: ServedModel | None) -> ServedModel:
         """Return the model that an alias names, or the current one where that cannot be served.
 
         Where there is no current one yet, as in a replica that starts, it is the one that decided last on this
-        machine.
+        machine; but not where this machine has another release of Tollgate than the bundle.
 
         Raises:
             BundleRefused, RegistryUnavailable: it cannot be served, and there is no other.
@@ -47,12 +47,14 @@ class ModelWatch:
             if current is not None and (ref.name, version) in (current.key, self._refused):
                 if current.key == (ref.name, version):
                     self.problem = ""
+                    await self._note(ref, version)
                 return current
             bundle = await self._bundles.hold(ref.name, version)
             if current is not None:
                 await self._hold_everywhere(ref.name, version)
         except (BundleRefused, RegistryUnavailable) as error:
-            current = current or await self._before(ref)
+            if current is None and not isinstance(error, ForeignFeatures):
+                current = await self._before(ref)
             if current is None:
                 raise
             if isinstance(error, BundleRefused):
@@ -61,19 +63,20 @@ class ModelWatch:
             return current
         self.problem = ""
         self._refused = None
-        await asyncio.to_thread(self._bundles.decides, ref, version)
+        await self._note(ref, version)
         return ServedModel(ref.name, version, bundle)
 
     async def _before(self, ref: ModelRef) -> ServedModel | None:
         """Return the model that decided last on this machine, None where there is none that can be served."""
-        version = await asyncio.to_thread(self._bundles.decided, ref)
-        if version is None:
-            return None
-        try:
-            return ServedModel(ref.name, version, await self._bundles.hold(ref.name, version))
-        except (BundleRefused, RegistryUnavailable) as error:
-            logger.error("version %s, which decided before, cannot be served: %s", version, error)
-            return None
+        found = await self._bundles.hold_decided(ref)
+        return None if found is None else ServedModel(ref.name, *found)
+
+    async def _note(self, ref: ModelRef, version: str) -> None:
+        """Note once that a version decides for an alias."""
+        noted = (ref.name, ref.alias, version)
+        if noted != self._noted:
+            await self._bundles.decides(ref, version)
+            self._noted = noted
 
     async def _hold_everywhere(self, name: str, version: str) -> None:
         """Return when every replica of the models holds a version.

@@ -17,7 +17,7 @@ from deployments.scaling import BusyShare
 from deployments.served_bundles import ServedBundles
 from deployments.settings import ModelSettings
 from deployments.status import Status, Uptime
-from features.errors import BundleRefused, RegistryUnavailable
+from features.errors import BundleRefused, ForeignFeatures, RegistryUnavailable
 from features.formulas import Matrix
 from features.transaction import Int64s
 from training.registry import BoostedModel, Bundle, LogisticModel
@@ -78,7 +78,8 @@ class ModelReplica:
                 self._problem = problem
             else:
                 # The routers say which version decides, follow the alias, and tell what is wrong with it.
-                await self._bundles.hold_kept(ref)
+                if not isinstance(error, ForeignFeatures):
+                    await self._bundles.hold_kept(ref)
                 if not self._bundles.versions:
                     raise
             logger.error(problem)
@@ -89,7 +90,6 @@ class ModelReplica:
             await self._bundles.hold(name, version)
         except (BundleRefused, RegistryUnavailable) as error:
             return str(error)
-        self._problem = ""
         return ""
 
     async def score(

@@ -5,6 +5,7 @@ from one version to the next, the models hold both.
 """
 
 import asyncio
+import hashlib
 import logging
 import os
 from collections import OrderedDict
@@ -16,8 +17,8 @@ from deployments.kept_bundles import KeptBundles
 from deployments.ledger.folders import data_folder, models_folder
 from deployments.settings import ModelRef
 from features.definitions import fingerprint
-from features.errors import BundleRefused, RegistryUnavailable
-from training.registry import Bundle, Registry, with_password_of
+from features.errors import RegistryUnavailable
+from training.registry import Bundle, Registry, with_password_of, without_password
 
 logger = logging.getLogger("ray.serve")
 
@@ -30,11 +31,13 @@ class ServedBundles:
 
     Args:
         tracking_uri: of the MLflow registry; user and password, if it needs them, come from the environment.
-        kept: folder of the bundles that this machine keeps; None: in its data folder.
+        kept: folder of the bundles that this machine keeps; None: in its data folder. Each registry has one of its
+            own in it, as each counts its versions from 1.
     """
 
     def __init__(self, tracking_uri: str, kept: Path | None = None) -> None:
-        self._kept = KeptBundles(kept or models_folder(data_folder(os.environ)))
+        registry = hashlib.sha256(without_password(tracking_uri).encode()).hexdigest()[:16]
+        self._kept = KeptBundles((kept or models_folder(data_folder(os.environ))) / registry)
         self._registry = Registry(with_password_of(os.environ.get("MLFLOW_TRACKING_URI", ""), tracking_uri))
         self._held: OrderedDict[tuple[str, str], Bundle] = OrderedDict()
         self._loading = asyncio.Lock()
@@ -71,33 +74,42 @@ class ServedBundles:
         async with self._loading:
             bundle = self.get(name, version)
             if bundle is None:
-                bundle = await asyncio.to_thread(self._loaded, name, version)
-                self._held[name, version] = bundle
-                logger.info("holding %s version %s", name, version)
-                while len(self._held) > HELD:
-                    self._held.popitem(last=False)
+                bundle = await asyncio.to_thread(self._fetched, name, version)
+                await self._take(name, version, bundle)
         return bundle
 
     async def hold_kept(self, ref: ModelRef) -> None:
-        """Hold what this machine keeps, for want of what the registry gives; what cannot be served is logged."""
-        for version in reversed(self._kept.versions(ref.name)):
-            try:
-                await self.hold(ref.name, version)
-            except (BundleRefused, RegistryUnavailable) as error:
-                logger.error("version %s of %s cannot be served: %s", version, ref.name, error)
+        """Hold what this machine keeps, the version that decided last above all, without asking the registry."""
+        decided = await asyncio.to_thread(self._kept.decided, ref)
+        others = [one for one in await asyncio.to_thread(self._kept.versions, ref.name) if one != decided]
+        for version in reversed([*([] if decided is None else [decided]), *others][:HELD]):
+            await self._hold_kept(ref.name, version)
 
-    def decides(self, ref: ModelRef, version: str) -> None:
+    async def hold_decided(self, ref: ModelRef) -> tuple[str, Bundle] | None:
+        """Return the version that decided for an alias last on this machine; None where it cannot be served."""
+        version = await asyncio.to_thread(self._kept.decided, ref)
+        bundle = None if version is None else await self._hold_kept(ref.name, version)
+        return None if version is None or bundle is None else (version, bundle)
+
+    async def decides(self, ref: ModelRef, version: str) -> None:
         """Note the version that decides for an alias, for replicas that start while the registry is away."""
-        self._kept.decides(ref, version)
+        await asyncio.to_thread(self._kept.decides, ref, version)
 
-    def decided(self, ref: ModelRef) -> str | None:
-        """Return the version that decided for an alias last on this machine, None where none did."""
-        return self._kept.decided(ref)
-
-    def _loaded(self, name: str, version: str) -> Bundle:
-        bundle = self._fetched(name, version)
-        bundle.warm()
+    async def _hold_kept(self, name: str, version: str) -> Bundle | None:
+        async with self._loading:
+            bundle = self.get(name, version)
+            if bundle is None:
+                bundle = await asyncio.to_thread(self._kept.load, name, version, fingerprint())
+                if bundle is not None:
+                    await self._take(name, version, bundle)
         return bundle
+
+    async def _take(self, name: str, version: str, bundle: Bundle) -> None:
+        await asyncio.to_thread(bundle.warm)
+        self._held[name, version] = bundle
+        logger.info("holding %s version %s", name, version)
+        while len(self._held) > HELD:
+            self._held.popitem(last=False)
 
     def _fetched(self, name: str, version: str) -> Bundle:
         try:

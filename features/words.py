@@ -13,7 +13,7 @@ _SPAN: Final = {"1h": "the last hour", "24h": "24 hours"}
 """Names of windows that are no good words themselves."""
 _NO_DEVICE: Final = "no payment by a device is known in {}"
 _NO_MERCHANT: Final = "no payment at a merchant is known in {}"
-_NO_FRAUD: Final = "no payment at the merchant in {} (labels known by now) was fraud"
+_NO_FRAUD: Final = "no fraud at the merchant is known in {}"
 
 
 def _span(name: str) -> str:
@@ -25,13 +25,16 @@ _AT: Final[Mapping[str, Mapping[float, str]]] = {
     "is_night": {0.0: "the payment is by day", 1.0: "the payment is at night"},
     "is_weekend": {0.0: "the payment is on a working day", 1.0: "the payment is at a weekend"},
     **{f"count_last_{w.name}": {1.0: f"the customer made 1 payment in {_span(w.name)}"} for w in CUSTOMER_WINDOWS},
-    **{f"avg_amount_{name}": {0.0: f"the customer made no payment in {_span(name)}"} for name in ("7d", "30d")},
+    **{
+        f"avg_amount_{name}": {0.0: f"no payment of the customer is known in {_span(name)}"}
+        for name in ("7d", "30d")
+    },
     "has_history": {
-        0.0: f"the customer made no payment in {_span('30d')}",
+        0.0: f"no payment of the customer is known in {_span('30d')}",
         1.0: f"the customer made payments in {_span('30d')}",
     },
     "seconds_since_previous": {
-        D30.duration_ms / SECOND_MS: f"the customer made no payment in {_span('30d')}",
+        D30.duration_ms / SECOND_MS: f"no payment of the customer is known in {_span('30d')}",
     },
     "speed_kmh": {0.0: "no move of the customer since the previous place is known"},
     **{f"device_{what}": {0.0: _NO_DEVICE.format(_span("24h"))} for what in ("count_last_24h", "amount_last_24h")},

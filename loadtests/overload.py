@@ -79,7 +79,8 @@ class Phase:
     @property
     def p99_ms_of_a_second(self) -> float:
         """Median of the seconds' p99 of what was accepted: one second that stood still does not decide it."""
-        return 1e3 * median(percentile(second.latencies_s, 99) for second in self.seconds)
+        decided = [percentile(second.latencies_s, 99) for second in self.seconds if second.latencies_s]
+        return 1e3 * median(decided) if decided else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Rate limits: each request costs its key a transaction, and in bulk each row that is decided one more.
 
 The count is kept in each ingress replica by itself, as one in the store would cost every payment a round trip.
-HAProxy spreads requests evenly and tells with each how many replicas there are
+HAProxy spreads requests over all replicas and tells with each how many there are
 (:data:`deployments.access.request_head.SHARERS`), so that each admits its part of the rate.
 """
 
@@ -46,12 +46,15 @@ class Meter:
         return True
 
     def share(self, sharers: int) -> None:
-        """Admit one part of as many as there are replicas. At least one transaction at once is admitted."""
+        """Admit one part of as many as there are replicas in the long run; after a pause as much at once as ever.
+
+        So a bulk request that its key may send at once is not cut off because one replica answers all of it.
+        """
         if sharers == self._sharers:
             return
         self._sharers = sharers
         rate = self._rate
-        part = Rate.model_construct(per_s=rate.per_s / sharers, burst=max(1.0, rate.burst / sharers))
+        part = Rate.model_construct(per_s=rate.per_s / sharers, burst=rate.burst)
         self._bucket.change(part, self._clock())
 
     def pay(self, transactions: int) -> None:

@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def history(folder: Path) -> Path:
-    simulate(folder / "history", transactions=10_000, days=60, fraud_rate=0.05, show_progress=False)
+    simulate(folder / "history", transactions=30_000, days=60, fraud_rate=0.05, show_progress=False)
     return folder / "history"
 
 
@@ -95,7 +95,7 @@ def test_models_are_trained_on_the_days_of_the_protocol_and_beat_chance(under_pr
         assert metrics.roc_auc.value > 0.5
     for fold in found.folds:
         assert fold.left_out > 0
-        assert fold.train_rows == pytest.approx(10_000 * 14 / 60, rel=0.3)
+        assert fold.train_rows == pytest.approx(30_000 * 14 / 60, rel=0.3)
 
 
 def test_files_and_figures_are_in_a_run_of_their_own(under_protocol: Evaluation, registry: Registry) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,16 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments import features as module
-from deployments.app import build
 from deployments.features import ROWS_OF_ONE, Features, calls_of
-from deployments.settings import AppArgs, StoreSettings
-from features.definitions import fingerprint
-from features.errors import ClusterError
+from deployments.settings import StoreSettings
 from features.formulas import feature_matrix
 from features.online import AsyncOnlineStore, OnlineStore
 from features.transaction import Int64s, Transaction, TransactionBatch
 from tests.unit.databases import emptied
-from tests.unit.deployments.applications import arguments
 
 DATABASE = 5
 
@@ -87,7 +83,7 @@ async def features(
     store = Watched(f"unix://{valkey_socket}?db={DATABASE}")
     monkeypatch.setattr(Watched, "calls", [])
     monkeypatch.setattr(module, "AsyncOnlineStore", lambda _: store)
-    features = Features(f"unix://{valkey_socket}?db={DATABASE}", fingerprint())
+    features = Features(f"unix://{valkey_socket}?db={DATABASE}")
     await features.reconfigure(StoreSettings(timeout_ms=60_000).model_dump())
     yield features
     await store.close()
@@ -112,18 +108,3 @@ async def test_when_the_time_ends_between_two_calls_the_whole_batch_is_without_h
     reply = await features.observe(payments(["ann"] * 100), left_s=0.5)
     assert not reply.has_history
     assert len(reply.matrix) == 100
-
-
-def test_a_machine_with_another_tollgate_serves_no_features(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployments.features.fingerprint", lambda: "0123456789abcdef")
-    with pytest.raises(
-        ClusterError, match=f"computes the features 0123456789abcdef.*deployed for {fingerprint()}"
-    ):
-        Features("redis://127.0.0.1:1/0", fingerprint())
-
-
-@pytest.mark.parametrize("placement", ["distributed", "fused"])
-def test_the_graph_says_for_which_features_it_is_deployed(placement: Literal["distributed", "fused"]) -> None:
-    application = build(AppArgs(placement=placement))
-    name = "Features" if placement == "distributed" else "Fused"
-    assert fingerprint() in arguments(application, name)

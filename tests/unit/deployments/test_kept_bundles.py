@@ -10,7 +10,6 @@ import pytest
 from deployments.kept_bundles import ABANDONED_S, KEPT, KeptBundles
 from deployments.settings import ModelRef
 from features.definitions import fingerprint
-from features.errors import BundleRefused
 from tests.unit.training.bundles import small_bundle
 
 REF = ModelRef(name="tollgate", alias="champion")
@@ -51,15 +50,18 @@ def test_a_model_of_any_name_stays_in_the_folder(
     assert set(tmp_path.iterdir()) == before | {tmp_path / "models"}
 
 
-def test_a_damaged_one_and_one_of_other_features_are_refused(
-    kept: KeptBundles, files: Path, tmp_path: Path
+def test_a_damaged_one_and_one_of_other_features_are_not_served(
+    kept: KeptBundles, files: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     kept.keep("tollgate", "7", files)
-    with pytest.raises(BundleRefused, match="feature definitions"):
-        kept.load("tollgate", "7", "other")
+    assert kept.load("tollgate", "7", "other") is None
     (tmp_path / "models/name=tollgate/7/lr.json").write_text("{}")
-    with pytest.raises(BundleRefused, match=r"Version 7 of 'tollgate' as kept in .* differs"):
-        kept.load("tollgate", "7", fingerprint())
+    assert kept.load("tollgate", "7", fingerprint()) is None
+    assert "feature definitions" in caplog.text
+    assert "its SHA-256 differs" in caplog.text
+    kept.keep("tollgate", "7", files)
+    assert kept.load("tollgate", "7", fingerprint()) is not None, "fetched well, it is whole again"
+    assert {path.name for path in (tmp_path / "models/name=tollgate").iterdir()} == {"7"}
 
 
 def test_the_newest_are_kept_and_what_decides_whatever_its_age(
@@ -71,6 +73,8 @@ def test_the_newest_are_kept_and_what_decides_whatever_its_age(
         os.utime(tmp_path / "models/name=tollgate" / str(version), (version, version))
     kept.keep("tollgate", str(KEPT + 3), files)
     assert kept.versions("tollgate") == [str(KEPT + 3), str(KEPT + 2), str(KEPT + 1), "1"]
+    kept.decides(REF, "1")
+    assert kept.versions("tollgate")[0] == "1", "what is taken into service again is no longer old"
     kept.decides(REF, str(KEPT + 3))
     assert kept.decided(REF) == str(KEPT + 3)
     assert kept.decided(ModelRef(name="tollgate", alias="other")) is None

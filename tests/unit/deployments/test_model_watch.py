@@ -17,7 +17,7 @@ from deployments.served_bundles import HELD, ServedBundles
 from deployments.served_model import ServedModel
 from deployments.settings import ModelRef
 from features.definitions import fingerprint
-from features.errors import BundleRefused, RegistryUnavailable
+from features.errors import BundleRefused, ForeignFeatures, RegistryUnavailable
 from tests.unit.training.bundles import small_bundle
 
 REF = ModelRef(name="tollgate", alias="champion")
@@ -40,6 +40,7 @@ class FakeRegistry:
     Attributes:
         champion: the version that the alias names.
         broken: versions that are refused.
+        foreign: versions of other features.
         is_down: whether it does not answer.
         loads: versions that were fetched.
         files: of all bundles; a folder.
@@ -47,6 +48,7 @@ class FakeRegistry:
 
     champion: str = "1"
     broken: set[str] = field(default_factory=set)
+    foreign: set[str] = field(default_factory=set)
     is_down: bool = False
     loads: list[str] = field(default_factory=list)
     files: Path = Path(os.devnull)
@@ -54,13 +56,16 @@ class FakeRegistry:
     def resolve(self, alias_or_version: str, name: str) -> Any:
         if self.is_down:
             raise RegistryUnavailable("no answer")
-        assert (alias_or_version, name) == ("champion", "tollgate")
+        assert alias_or_version in ("champion", "stable")
+        assert name == "tollgate"
         return SimpleNamespace(version=self.champion)
 
     def load(self, _: str, version: str, __: str, keep: Callable[[Path], None]) -> Any:
         self.loads.append(version)
         if self.is_down:
             raise RegistryUnavailable("no answer")
+        if version in self.foreign:
+            raise ForeignFeatures(f"version {version} is of another release")
         if version in self.broken:
             raise BundleRefused(f"version {version} is damaged")
         keep(self.files)
@@ -98,8 +103,8 @@ def kept_before(tmp_path: Path) -> FakeRegistry:
     return registry
 
 
-def bundles_of(registry: FakeRegistry) -> ServedBundles:
-    bundles = ServedBundles("nowhere")
+def bundles_of(registry: FakeRegistry, address: str = "nowhere") -> ServedBundles:
+    bundles = ServedBundles(address)
     bundles._registry = registry  # type: ignore[assignment]
     return bundles
 
@@ -183,7 +188,7 @@ async def test_a_router_that_starts_while_the_alias_names_a_broken_version_goes_
     for _ in range(2):
         assert await watch.model(REF, started) is started
     assert "version 1 stays: version 2 is damaged" in watch.problem
-    assert kept_before.loads == ["1", "2", "1"], "fetched once and then known to be broken"
+    assert kept_before.loads == ["1", "2"], "fetched once and then known to be broken"
     kept_before.champion = "3"
     assert (await watch.model(REF, started)).key == ("tollgate", "3")
     assert not watch.problem
@@ -195,14 +200,55 @@ async def test_what_decided_before_for_another_alias_is_not_taken(kept_before: F
         await ModelWatch(bundles_of(kept_before), []).model(ModelRef(name="tollgate", alias="other"), None)
 
 
+def damage(folder: Path) -> None:
+    [manifest] = folder.glob("models/*/name=tollgate/1/bundle.json")
+    manifest.unlink()
+
+
 async def test_a_kept_version_that_is_damaged_is_not_taken(
     kept_before: FakeRegistry, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     kept_before.is_down = True
-    (tmp_path / "models/name=tollgate/1/bundle.json").unlink()
+    damage(tmp_path)
     with pytest.raises(RegistryUnavailable, match="no answer"):
         await ModelWatch(bundles_of(kept_before), []).model(REF, None)
-    assert "version 1, which decided before, cannot be served" in caplog.text
+    assert "version 1 of tollgate as kept in" in caplog.text
+
+
+async def test_what_another_registry_gave_under_the_same_version_is_not_taken(kept_before: FakeRegistry) -> None:
+    kept_before.is_down = True
+    with pytest.raises(RegistryUnavailable, match="no answer"):
+        await ModelWatch(bundles_of(kept_before, "elsewhere"), []).model(REF, None)
+
+
+async def test_a_machine_of_another_release_does_not_go_on_with_its_old_version(kept_before: FakeRegistry) -> None:
+    kept_before.champion, kept_before.foreign = "2", {"2"}
+    with pytest.raises(ForeignFeatures, match="version 2"):
+        await ModelWatch(bundles_of(kept_before), []).model(REF, None)
+    replica = LogisticRegression("nowhere")
+    replica._bundles = bundles_of(kept_before)
+    with pytest.raises(ForeignFeatures, match="version 2"):
+        await replica.reconfigure({})
+
+
+async def test_the_version_that_decides_is_held_before_newer_ones(kept_before: FakeRegistry) -> None:
+    bundles = bundles_of(kept_before)
+    for version in ("2", "3", "4", "5"):
+        await bundles.hold("tollgate", version)
+    kept_before.is_down = True
+    started = bundles_of(kept_before)
+    await started.hold_kept(REF)
+    assert started.versions == ["4", "5", "1"]
+
+
+async def test_an_alias_that_names_the_same_version_is_noted_too(kept_before: FakeRegistry) -> None:
+    other = ModelRef(name="tollgate", alias="stable")
+    watch = ModelWatch(bundles_of(kept_before), [])
+    current = await watch.model(REF, None)
+    assert await watch.model(other, current) is current
+    kept_before.is_down = True
+    started = await ModelWatch(bundles_of(kept_before), []).model(other, None)
+    assert started.key == ("tollgate", "1")
 
 
 @pytest.mark.parametrize("away", ["is_down", "broken"])
@@ -270,9 +316,6 @@ async def test_a_replica_says_what_is_wrong_with_a_version() -> None:
     replica._bundles._registry.is_down = True  # type: ignore[attr-defined]
     await replica.reconfigure({"model": {"name": "tollgate", "alias": "champion"}})
     assert "was not taken: no answer" in replica._problem
-    replica._bundles._registry.is_down = False  # type: ignore[attr-defined]
-    assert await replica.hold("tollgate", "3") == ""
-    assert not replica._problem
 
 
 def test_a_served_model_is_known_by_name_and_version() -> None:

@@ -37,7 +37,7 @@ def test_the_report_sets_goodput_against_the_peak() -> None:
 
 
 def test_a_second_that_stood_still_does_not_decide_the_p99_of_a_second() -> None:
-    stalled = Phase("overload", 300, [*OVERLOAD.seconds, second(90, took_s=2.0)])
+    stalled = Phase("overload", 300, [*OVERLOAD.seconds, second(90, took_s=2.0), *[second(0, refused=300)] * 9])
     report = report_of(Peak(100, 20), 3, (BEFORE, stalled, AFTER), {})
     assert (report.p99_ms, report.p99_ms_of_a_second) == pytest.approx((2000, 50))
 

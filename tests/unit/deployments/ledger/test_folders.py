@@ -1,11 +1,20 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deployments.app import build
 from deployments.ledger.folders import archive_folder, data_folder, models_folder, spool_folder
 from deployments.settings import AppArgs
-from tests.unit.deployments.applications import arguments
+
+
+def arguments(application: Any, name: str) -> tuple[Any, ...]:
+    """Returns what a deployment of the graph is made with."""
+    found = application._bound_deployment
+    if found.name == name:
+        return tuple(found.init_args)
+    inner = [one for one in found.init_args if hasattr(one, "_bound_deployment")]
+    return next((given for one in inner if (given := arguments(one, name))), ())
 
 
 def test_the_data_folder_is_that_of_the_machine_that_asks(tmp_path: Path) -> None:
