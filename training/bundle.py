@@ -171,8 +171,8 @@ class Bundle:
 
         Raises:
             ForeignFeatures: the fingerprint is not ``expected_fingerprint``.
-            BundleRefused: a file is missing or is not the one that was saved, or a model has other features than the
-                manifest says.
+            BundleRefused: a file is missing or is not the one that was saved, or a model has other features than
+                the manifest says.
         """
         manifest = _read_manifest(folder)
         if manifest.feature_fingerprint != expected_fingerprint:
