@@ -73,7 +73,7 @@ def list_command(file: File = None, home: Home = None) -> None:
     """List the keys: ids, scopes, times, rates."""
     with reporting():
         now = _now()
-        table = Table("id", "name", "scopes", Column("until", no_wrap=True), "rate a replica", box=None)
+        table = Table("id", "name", "scopes", Column("until", no_wrap=True), "rate", box=None)
         for key in read_keys(_path(file, home)):
             until = "" if key.not_after is None else key.not_after.isoformat(timespec="seconds")
             rate = "" if key.rate is None else f"{key.rate.per_s:g}/s, {key.rate.burst:g} at once"

@@ -46,7 +46,8 @@ class ModelWatch:
             version = await self._bundles.version_of(ref)
             if current is not None and (ref.name, version) in (current.key, self._refused):
                 if current.key == (ref.name, version):
-                    self.problem = ""
+                    if current.key != self._refused:  # Else it decides as kept here, and the registry's is broken.
+                        self.problem = ""
                     await self._note(ref, version)
                 return current
             bundle = await self._bundles.hold(ref.name, version)

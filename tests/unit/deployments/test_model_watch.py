@@ -194,6 +194,18 @@ async def test_a_router_that_starts_while_the_alias_names_a_broken_version_goes_
     assert not watch.problem
 
 
+async def test_a_deciding_version_that_breaks_in_the_registry_goes_on_and_is_told(kept_before: FakeRegistry) -> None:
+    kept_before.broken = {"1"}
+    watch = ModelWatch(bundles_of(kept_before), [Replica()])
+    started = await watch.model(REF, None)
+    assert await watch.model(REF, started) is started
+    assert started.key == ("tollgate", "1")
+    assert "version 1 stays: version 1 is damaged" in watch.problem
+    kept_before.champion = "2"
+    assert (await watch.model(REF, started)).key == ("tollgate", "2")
+    assert not watch.problem
+
+
 async def test_what_decided_before_for_another_alias_is_not_taken(kept_before: FakeRegistry) -> None:
     kept_before.is_down = True
     with pytest.raises(RegistryUnavailable, match="no answer"):
