@@ -194,7 +194,9 @@ async def test_a_router_that_starts_while_the_alias_names_a_broken_version_goes_
     assert not watch.problem
 
 
-async def test_a_deciding_version_that_breaks_in_the_registry_goes_on_and_is_told(kept_before: FakeRegistry) -> None:
+async def test_a_deciding_version_that_breaks_in_the_registry_goes_on_and_is_told(
+    kept_before: FakeRegistry,
+) -> None:
     kept_before.broken = {"1"}
     watch = ModelWatch(bundles_of(kept_before), [Replica()])
     started = await watch.model(REF, None)
