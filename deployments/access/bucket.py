@@ -35,13 +35,12 @@ class TokenBucket:
 
         >>> bucket = TokenBucket(Rate(per_s=10, burst=20), now_s=0)
         >>> bucket.pay(20)
-        >>> bucket.change(Rate(per_s=5, burst=10), now_s=1)
+        >>> bucket.change(Rate(per_s=5, burst=20), now_s=1)
         >>> bucket.pay(10), bucket.missing_s(1)
         (None, 0.2)
         """
         self.missing_s(now_s)
         self._rate = rate
-        self._left = min(self._left, rate.burst)
 
     def pay(self, transactions: int) -> None:
         """Take so many transactions out."""

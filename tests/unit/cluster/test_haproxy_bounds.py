@@ -237,18 +237,19 @@ def test_a_payment_whose_body_does_not_come_takes_no_place_either(service: str, 
             connection.close()
 
 
-@pytest.mark.parametrize("header", ["authorization", "x-api-key"])
+@pytest.mark.parametrize(("header", "others"), [("authorization", 1), ("x-api-key", 1), ("x-api-key", 0)])
 def test_requests_with_a_key_say_among_how_many_replicas_they_are_spread(
-    script: Path, config: Path, replica: Replica, header: str
+    script: Path, config: Path, replica: Replica, header: str, others: int
 ) -> None:
     replica.may_answer.set()
     server = next(line for line in config.read_text().splitlines() if "server replica" in line)
-    config.write_text(config.read_text().replace(server, f"{server}\n{server.replace(' replica ', ' other ')}"))
+    added = f"\n{server.replace(' replica ', ' other ')}" * others
+    config.write_text(config.read_text().replace(server, server + added))
     with started(script, config) as service:
         for path in ("/predict", "/predict/batch"):
-            post(service, path, {header: "tg_a_b", "x-tollgate-replicas": "1"})
+            post(service, path, {header: "tg_a_b", "x-tollgate-replicas": "9"})
             post(service, path)
-    assert replica.told == ["2", None] * 2
+    assert replica.told == [str(1 + others), None] * 2
 
 
 def test_however_many_clients_there_are_connections_to_a_replica_are_used_again(

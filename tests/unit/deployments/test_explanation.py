@@ -51,6 +51,12 @@ def test_a_contribution_is_told_with_the_value_of_the_feature() -> None:
     assert explain([[]], {}, contributions, values, 5) == [[Reason("model", "amount", "the amount is 4,500.00")]]
 
 
+def test_a_value_that_stands_for_something_else_is_told_as_that() -> None:
+    values, contributions = matrix_of(1, is_night=[1.0]), matrix_of(1, is_night=[1.0])
+    [[reason]] = explain([[]], {}, contributions, values, 5)
+    assert reason.text == "the payment is at night"
+
+
 def test_each_row_has_its_own_reasons() -> None:
     contributions = matrix_of(3, amount=[1.0, -1.0, 1.0], is_night=[2.0, 0.0, 0.5])
     told = explain([["second"], ["first"], []], RULES, contributions, matrix_of(3), 2)

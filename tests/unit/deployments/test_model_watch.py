@@ -245,6 +245,17 @@ async def test_a_machine_of_another_release_does_not_go_on_with_its_old_version(
         await replica.reconfigure({})
 
 
+async def test_a_version_that_routers_ask_for_is_the_kept_one_while_the_registry_is_away(
+    kept_before: FakeRegistry,
+) -> None:
+    kept_before.is_down = True
+    replica = LogisticRegression("nowhere")
+    replica._bundles = bundles_of(kept_before)
+    assert await replica.hold("tollgate", "1") == ""
+    assert await replica.hold("tollgate", "2") == "no answer"
+    assert replica._bundles.versions == ["1"]
+
+
 async def test_the_version_that_decides_is_held_before_newer_ones(kept_before: FakeRegistry) -> None:
     bundles = bundles_of(kept_before)
     for version in ("2", "3", "4", "5"):
