@@ -27,7 +27,7 @@ check: $(INSTALLED) ## lint, format and types
 	$(BIN)/mypy
 
 unit: $(INSTALLED) ## tests without Ray and without servers other than Valkey
-	$(BIN)/pytest -n auto tests/unit
+	$(BIN)/pytest -n auto --dist worksteal tests/unit
 
 parity: $(INSTALLED) ## the offline features equal the online ones
 	$(BIN)/pytest tests/parity

@@ -30,7 +30,7 @@ class Ready(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def unready(settings: ClusterSettings) -> Iterator[ClusterSettings]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ready) as server:
-        serving = threading.Thread(target=server.serve_forever)
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,))
         serving.start()
         yield settings.model_copy(
             update={"ports": Ports(**(settings.ports.model_dump() | {"http": server.server_port}))}

@@ -1,6 +1,7 @@
 """A small real bundle, fitted in milliseconds on made-up features."""
 
 from datetime import UTC, datetime
+from functools import cache
 
 import numpy as np
 import xgboost as xgb
@@ -38,6 +39,7 @@ def boosted_model(samples: Samples, rounds: int = 20) -> BoostedModel:
     return BoostedModel(xgb.train(BoostingParameters().to_xgboost(threads=1, seed=0), columns, rounds))
 
 
+@cache
 def small_bundle(seed: int = 0) -> Bundle:
     samples = made_up_samples(500, seed)
     manifest = Manifest(

@@ -1,5 +1,6 @@
 import base64
 import re
+from functools import cache
 from io import StringIO
 
 import pytest
@@ -18,6 +19,11 @@ def text_of(found: EvaluationResult) -> str:
     console.print(in_terminal(found))
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
+
+
+@cache
+def page_of(folds: int = 1, published: bool = False) -> str:
+    return html_report(result(folds=folds, published=published))
 
 
 def test_the_terminal_shows_metrics_with_intervals_folds_and_slices() -> None:
@@ -40,7 +46,7 @@ def test_the_terminal_shows_published_figures_beside_those_found() -> None:
 
 
 def test_the_page_needs_nothing_beside_it_and_escapes_what_it_shows() -> None:
-    page = html_report(result(folds=2, published=True))
+    page = page_of(folds=2, published=True)
     assert "Made &lt;up&gt; &amp; judged" in page
     assert not re.search(r'(src|href)="(?!data:image/svg\+xml;base64,)', page)
     assert page.count("<figure>") == 7
@@ -56,7 +62,7 @@ def test_the_page_needs_nothing_beside_it_and_escapes_what_it_shows() -> None:
 
 
 def test_the_page_of_one_test_without_published_figures_leaves_their_sections_out() -> None:
-    page = html_report(result())
+    page = page_of()
     assert "Each test" not in page
     assert "Beside the published" not in page
 
@@ -79,8 +85,7 @@ def cells(page: str, table: int) -> list[list[str]]:
 
 
 def test_the_page_prices_each_choice_of_thresholds_with_the_figures_of_the_json() -> None:
-    found = result(folds=2)
-    page = html_report(found)
+    found, page = result(folds=2, published=True), page_of(folds=2, published=True)
     for position, score in enumerate(("ensemble", "lr", "xgb")):
         table = found.thresholds[score]
         lines = cells(page, position)
@@ -106,8 +111,7 @@ def test_the_page_prices_each_choice_of_thresholds_with_the_figures_of_the_json(
 
 
 def test_the_page_marks_the_choices_and_states_what_they_were_priced_with() -> None:
-    found = result()
-    page = html_report(found)
+    found, page = result(), page_of()
     for mark in ("served", "least-cost", "recall-favoured"):
         assert len(re.findall(rf'<tr class="[^"]*\b{mark}\b', page)) == 3, "one for each score"
     assert assumptions(found.settings.costs) in page
