@@ -5,6 +5,7 @@ Modules that take long to import are imported by the command that needs them.
 
 import os
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -27,11 +28,33 @@ from cluster.settings import ClusterSettings, settings_from
 
 app = typer.Typer(
     name="tollgate",
-    help="Tollgate decides whether to approve, review or block each payment.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from features.definitions import fingerprint
+
+        typer.echo(f"Tollgate {version('tollgate')}, feature definitions {fingerprint()}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help="Show release and feature definitions, and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Tollgate decides whether to approve, review or block each payment."""
 
 
 @app.command("up")

@@ -34,7 +34,7 @@ def join(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps
     check_shared_servers(settings)
     with exclusive(settings.home):
         refuse_changes(settings)
-        for folder in (settings.logs, settings.work):
+        for folder in (settings.logs, settings.work, settings.data):
             folder.mkdir(parents=True, exist_ok=True)
         with steps.step("Head, store and registry"):
             check_head(settings)

@@ -16,6 +16,7 @@ from features.errors import ClusterError
 BAKED = (
     "ports",
     "host",
+    "data_folder",
     "redis_url_external",
     "redis_password_file",
     "redis_ca_file",

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import httpx
 
@@ -10,6 +11,7 @@ from cluster.ports import ours_holds
 from cluster.processes import MLFLOW, owned_by, start_detached
 from cluster.settings import LOOPBACK, ClusterSettings
 from cluster.waiting import wait_until
+from features.definitions import fingerprint
 from features.errors import ClusterError
 
 MODEL = "tollgate"
@@ -62,8 +64,26 @@ def answers(uri: str) -> bool:
         return False
 
 
-def champion_version(uri: str) -> str | None:
-    """Returns the version that the alias ``champion`` names, None when the registry has none.
+@dataclass(frozen=True)
+class Champion:
+    """The version that the alias ``champion`` names.
+
+    Attributes:
+        version: its number.
+        fingerprint: of the feature definitions that it was trained on; None where the registry does not say.
+    """
+
+    version: str
+    fingerprint: str | None
+
+    @property
+    def is_of_another_release(self) -> bool:
+        """Whether this release computes other features, and so cannot serve it."""
+        return self.fingerprint not in (None, fingerprint())
+
+
+def champion(uri: str) -> Champion | None:
+    """Returns what the alias ``champion`` names, None when the registry has none.
 
     Raises:
         ClusterError: the registry does not answer, or refuses.
@@ -75,8 +95,9 @@ def champion_version(uri: str) -> str | None:
     from mlflow.exceptions import MlflowException
 
     try:
-        return str(MlflowClient(tracking_uri=uri).get_model_version_by_alias(MODEL, ALIAS).version)
+        found = MlflowClient(tracking_uri=uri).get_model_version_by_alias(MODEL, ALIAS)
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         raise ClusterError(f"The model registry at {uri} refused: {error}") from error
+    return Champion(str(found.version), found.tags.get("feature_fingerprint"))

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from cluster.hosts import Hosts, hosts_from
 from cluster.processes import WORK_FOLDER
+from deployments.ledger import folders
 from features import store_address
 from features.errors import ClusterError
 from features.store_address import public_address, store_url
@@ -105,6 +106,8 @@ class ClusterSettings(BaseModel):
 
     home: Path
     config: Path
+    # Of decisions and kept bundles, where it is not in the home: two stacks on one store share it.
+    data_folder: Path | None = None
     ports: Ports = Ports()
     waits: Waits = Waits()
     # Where clients are let in. Ray, its dashboard, Valkey and MLflow stay on loopback, whatever this is.
@@ -195,8 +198,8 @@ class ClusterSettings(BaseModel):
 
     @property
     def data(self) -> Path:
-        """Returns the folder of recorded decisions: those that wait for the store, and the archive."""
-        return self.home / "data"
+        """Returns the folder of decisions (those that wait for the store, and the archive) and kept bundles."""
+        return self.data_folder or self.home / "data"
 
     @property
     def work(self) -> Path:
@@ -256,8 +259,8 @@ def settings_from(
 
     Args:
         environment: usually ``os.environ``; TOLLGATE_HOME, TOLLGATE_CONFIG, TOLLGATE_PORT_BASE,
-            TOLLGATE_PORT_<NAME>, TOLLGATE_REDIS_URL, MLFLOW_TRACKING_URI are read, and those of access:
-            TOLLGATE_HOST, TOLLGATE_API_KEYS_FILE, TOLLGATE_ALLOW_ANONYMOUS, TOLLGATE_RAY_AUTH, and the
+            TOLLGATE_PORT_<NAME>, TOLLGATE_DATA_FOLDER, TOLLGATE_REDIS_URL, MLFLOW_TRACKING_URI are read, and those
+            of access: TOLLGATE_HOST, TOLLGATE_API_KEYS_FILE, TOLLGATE_ALLOW_ANONYMOUS, TOLLGATE_RAY_AUTH, and the
             variables of :mod:`features.store_address`; of several hosts those of :mod:`cluster.hosts`, and
             TOLLGATE_LOGICAL_CPUS.
         home: the state folder.
@@ -287,6 +290,7 @@ def settings_from(
             {
                 "home": folder,
                 "config": (config or _config_file(environment)).resolve(),
+                "data_folder": Path(data).resolve() if (data := environment.get(folders.VARIABLE)) else None,
                 "ports": numbers,
                 "redis_url_external": environment.get("TOLLGATE_REDIS_URL") or None,
                 "mlflow_uri_external": environment.get("MLFLOW_TRACKING_URI") or None,

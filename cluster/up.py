@@ -22,6 +22,7 @@ from cluster.steps import Steps
 from cluster.waiting import wait_until
 from deployments.access.door import check_door
 from deployments.live_settings import NOT_TAKEN
+from features.definitions import fingerprint
 from features.errors import ClusterError
 from training.api_key import key_headers
 
@@ -33,7 +34,7 @@ class UpResult:
     """What stands after ``up``; ``seconds`` says how long each step took."""
 
     already_running: bool
-    champion: str | None
+    champion: str
     seconds: dict[str, float]
 
 
@@ -55,7 +56,7 @@ def up(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) 
     check_shared_servers(settings)
     with exclusive(settings.home):
         refuse_changes(settings)
-        for folder in (settings.logs, settings.work):
+        for folder in (settings.logs, settings.work, settings.data):
             folder.mkdir(parents=True, exist_ok=True)
         for secret in (settings.ray_token_file, settings.valkey_password_file):
             make_secret(secret)
@@ -65,7 +66,7 @@ def up(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) 
         check_gcs_store(settings, environment)
         wait_for_store(settings, environment, steps, VALKEY in running)
         _registry(settings, environment, steps, MLFLOW in running)
-        champion = _champion(settings, environment, steps)
+        champion = champion_to_serve(settings, environment, steps)
         if RAY not in running:
             if forget_unfinished_shutdown(settings):
                 steps.say(
@@ -133,19 +134,31 @@ def _registry(settings: ClusterSettings, environment: Mapping[str, str], steps: 
             registry.start_mlflow(settings, environment)
 
 
-def _champion(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) -> str | None:
+def champion_to_serve(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) -> str:
+    """Returns the version that ``champion`` names; trains a first model where it names none.
+
+    Raises:
+        ClusterError: the registry does not answer, training failed, or this release cannot serve the version.
+    """
     with steps.step("Model registry") as tell:
-        champion = registry.champion_version(settings.mlflow_uri)
-        tell(f"champion is version {champion}" if champion else "no champion yet")
+        champion = registry.champion(settings.mlflow_uri)
+        tell(f"champion is version {champion.version}" if champion else "no champion yet")
+        if champion and champion.is_of_another_release:
+            raise ClusterError(
+                f"Version {champion.version}, the champion, was trained on other features ({champion.fingerprint})"
+                f" than this release computes ({fingerprint()}): nothing was deployed. Store and registry are up:"
+                " `tollgate train` on your history makes a version of this release, `tollgate backfill` loads the"
+                " windows of its features; then `tollgate up` again. docs/operations.md: Upgrading."
+            )
     if champion:
-        return champion
+        return champion.version
     steps.say(f"Training a first model on {settings.first_model_transactions:,} simulated transactions.")
     with steps.step("First model", live=False):
         train_first_model(settings, environment)
-        champion = registry.champion_version(settings.mlflow_uri)
+        champion = registry.champion(settings.mlflow_uri)
     if champion is None:
         raise ClusterError(f"Training ended, but {settings.mlflow_uri} still has no `{registry.ALIAS}`.")
-    return champion
+    return champion.version
 
 
 def _deploy(settings: ClusterSettings, steps: Steps) -> None:

@@ -9,7 +9,7 @@ from deployments.handles import on_all_replicas
 from deployments.served_bundles import ServedBundles
 from deployments.served_model import ServedModel
 from deployments.settings import ModelRef
-from features.errors import BundleRefused, ForeignFeatures, RegistryUnavailable
+from features.errors import BundleRefused, RegistryUnavailable
 
 logger = logging.getLogger("ray.serve")
 
@@ -36,7 +36,7 @@ class ModelWatch:
         """Return the model that an alias names, or the current one where that cannot be served.
 
         Where there is no current one yet, as in a replica that starts, it is the one that decided last on this
-        machine; but not where this machine has another release of Tollgate than the bundle.
+        machine. So a service goes on, too, when the alias already names a version for the next release.
 
         Raises:
             BundleRefused, RegistryUnavailable: it cannot be served, and there is no other.
@@ -54,7 +54,7 @@ class ModelWatch:
             if current is not None:
                 await self._hold_everywhere(ref.name, version)
         except (BundleRefused, RegistryUnavailable) as error:
-            if current is None and not isinstance(error, ForeignFeatures):
+            if current is None:
                 current = await self._before(ref)
             if current is None:
                 raise

@@ -17,7 +17,7 @@ from deployments.scaling import BusyShare
 from deployments.served_bundles import ServedBundles
 from deployments.settings import ModelSettings
 from deployments.status import Status, Uptime
-from features.errors import BundleRefused, ForeignFeatures, RegistryUnavailable
+from features.errors import BundleRefused, RegistryUnavailable
 from features.formulas import Matrix
 from features.transaction import Int64s
 from training.registry import BoostedModel, Bundle, LogisticModel
@@ -78,8 +78,7 @@ class ModelReplica:
                 self._problem = problem
             else:
                 # The routers say which version decides, follow the alias, and tell what is wrong with it.
-                if not isinstance(error, ForeignFeatures):
-                    await self._bundles.hold_kept(ref)
+                await self._bundles.hold_kept(ref)
                 if not self._bundles.versions:
                     raise
             logger.error(problem)

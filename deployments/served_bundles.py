@@ -32,12 +32,13 @@ class ServedBundles:
     Args:
         tracking_uri: of the MLflow registry; user and password, if it needs them, come from the environment.
         kept: folder of the bundles that this machine keeps; None: in its data folder. Each registry has one of its
-            own in it, as each counts its versions from 1.
+            own in it, as each counts its versions from 1; and so have the feature definitions of each release, as
+            two may decide side by side while one takes over.
     """
 
     def __init__(self, tracking_uri: str, kept: Path | None = None) -> None:
-        registry = hashlib.sha256(without_password(tracking_uri).encode()).hexdigest()[:16]
-        self._kept = KeptBundles((kept or models_folder(data_folder(os.environ))) / registry)
+        owner = hashlib.sha256(f"{without_password(tracking_uri)} {fingerprint()}".encode()).hexdigest()[:16]
+        self._kept = KeptBundles((kept or models_folder(data_folder(os.environ))) / owner)
         self._registry = Registry(with_password_of(os.environ.get("MLFLOW_TRACKING_URI", ""), tracking_uri))
         self._held: OrderedDict[tuple[str, str], Bundle] = OrderedDict()
         self._loading = asyncio.Lock()

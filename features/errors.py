@@ -102,10 +102,6 @@ class BundleRefused(TollgateError):
     """A model bundle must not be served here: foreign fingerprint, missing part, failed check."""
 
 
-class ForeignFeatures(BundleRefused):
-    """A bundle belongs to other feature definitions: to another release of Tollgate than this machine's."""
-
-
 class RegistryUnavailable(TollgateError):
     """The model registry cannot be reached, or has no version under the alias asked for."""
 

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from features.errors import BundleRefused, ForeignFeatures
+from features.errors import BundleRefused
 from features.formulas import Matrix
 from training.calibration import Calibration
 from training.models import BoostedModel, Floats, LogisticModel, Probabilities
@@ -170,13 +170,12 @@ class Bundle:
         """Return the bundle in a folder, with both models checked against the manifest.
 
         Raises:
-            ForeignFeatures: the fingerprint is not ``expected_fingerprint``.
-            BundleRefused: a file is missing or is not the one that was saved, or a model has other features than
-                the manifest says.
+            BundleRefused: the fingerprint is not ``expected_fingerprint``, a file is missing or is not the one
+                that was saved, or a model has other features than the manifest says.
         """
         manifest = _read_manifest(folder)
         if manifest.feature_fingerprint != expected_fingerprint:
-            raise ForeignFeatures(
+            raise BundleRefused(
                 f"The bundle was trained on the feature definitions {manifest.feature_fingerprint}, but this"
                 f" server computes {expected_fingerprint}. Train and promote a model with this release."
             )

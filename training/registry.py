@@ -124,7 +124,7 @@ class Registry:
                 _check_registered(Path(downloaded), found)
                 bundle = Bundle.load(Path(downloaded), expected_fingerprint)
             except BundleRefused as error:
-                raise type(error)(f"Version {found.version} of {name!r} is refused. {error}") from error
+                raise BundleRefused(f"Version {found.version} of {name!r} is refused. {error}") from error
             if keep is not None:
                 keep(Path(downloaded))
             return bundle, found

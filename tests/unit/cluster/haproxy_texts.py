@@ -5,6 +5,7 @@ from typing import Final
 DEFAULTS: Final = """\
 global
     maxconn 100
+    nbthread 1
 defaults
     mode http
     timeout connect 5s

@@ -1,9 +1,11 @@
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from cluster.cli import app
+from features.definitions import fingerprint
 
 COMMANDS = sorted(command.name or "" for command in app.registered_commands)
 
@@ -12,6 +14,12 @@ def test_the_command_alone_shows_what_it_can_do() -> None:
     shown = CliRunner().invoke(app).output
     assert COMMANDS
     assert all(command in shown for command in COMMANDS)
+
+
+def test_the_version_names_the_features_that_this_release_computes() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert result.exit_code == 0
+    assert result.output == f"Tollgate {version('tollgate')}, feature definitions {fingerprint()}\n"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.environment import component_environment
 from cluster.settings import ON_ALL_INTERFACES, PICKED_BY_SERVE, Ports, settings_from
 from features.errors import ClusterError, StoreRefused
 
@@ -100,6 +101,13 @@ def test_the_keys_of_the_state_folder_are_used_once_they_are_there(tmp_path: Pat
 def test_clients_of_a_stack_that_listens_everywhere_call_loopback() -> None:
     assert settings_from({}, host="0.0.0.0").http_url == "http://127.0.0.1:8000"
     assert settings_from({"TOLLGATE_HOST": "10.0.0.1"}).http_url == "http://10.0.0.1:8000"
+
+
+def test_decisions_lie_in_the_home_or_in_the_folder_that_is_named(tmp_path: Path) -> None:
+    assert settings_from({}, home=tmp_path).data == tmp_path / "data"
+    settings = settings_from({"TOLLGATE_DATA_FOLDER": str(tmp_path / "both")}, home=tmp_path / "second")
+    assert settings.data == tmp_path / "both"
+    assert component_environment(settings, "ray", {})["TOLLGATE_DATA_FOLDER"] == str(tmp_path / "both")
 
 
 def test_a_store_elsewhere_that_is_not_encrypted_is_refused() -> None:

@@ -17,7 +17,7 @@ from deployments.served_bundles import HELD, ServedBundles
 from deployments.served_model import ServedModel
 from deployments.settings import ModelRef
 from features.definitions import fingerprint
-from features.errors import BundleRefused, ForeignFeatures, RegistryUnavailable
+from features.errors import BundleRefused, RegistryUnavailable
 from tests.unit.training.bundles import small_bundle
 
 REF = ModelRef(name="tollgate", alias="champion")
@@ -40,7 +40,6 @@ class FakeRegistry:
     Attributes:
         champion: the version that the alias names.
         broken: versions that are refused.
-        foreign: versions of other features.
         is_down: whether it does not answer.
         loads: versions that were fetched.
         files: of all bundles; a folder.
@@ -48,7 +47,6 @@ class FakeRegistry:
 
     champion: str = "1"
     broken: set[str] = field(default_factory=set)
-    foreign: set[str] = field(default_factory=set)
     is_down: bool = False
     loads: list[str] = field(default_factory=list)
     files: Path = Path(os.devnull)
@@ -64,8 +62,6 @@ class FakeRegistry:
         self.loads.append(version)
         if self.is_down:
             raise RegistryUnavailable("no answer")
-        if version in self.foreign:
-            raise ForeignFeatures(f"version {version} is of another release")
         if version in self.broken:
             raise BundleRefused(f"version {version} is damaged")
         keep(self.files)
@@ -235,14 +231,28 @@ async def test_what_another_registry_gave_under_the_same_version_is_not_taken(ke
         await ModelWatch(bundles_of(kept_before, "elsewhere"), []).model(REF, None)
 
 
-async def test_a_machine_of_another_release_does_not_go_on_with_its_old_version(kept_before: FakeRegistry) -> None:
-    kept_before.champion, kept_before.foreign = "2", {"2"}
-    with pytest.raises(ForeignFeatures, match="version 2"):
+async def test_another_release_does_not_go_on_with_what_decided_before(
+    kept_before: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept_before.champion, kept_before.broken = "2", {"2"}
+    monkeypatch.setattr("deployments.served_bundles.fingerprint", lambda: "0123456789abcdef")
+    with pytest.raises(BundleRefused, match="version 2"):
         await ModelWatch(bundles_of(kept_before), []).model(REF, None)
     replica = LogisticRegression("nowhere")
     replica._bundles = bundles_of(kept_before)
-    with pytest.raises(ForeignFeatures, match="version 2"):
+    with pytest.raises(BundleRefused, match="version 2"):
         await replica.reconfigure({})
+
+
+async def test_two_releases_on_one_machine_each_go_on_with_their_own(
+    kept_before: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as other:
+        other.setattr("deployments.served_bundles.fingerprint", lambda: "0123456789abcdef")
+        kept_before.champion = "2"
+        assert (await ModelWatch(bundles_of(kept_before), []).model(REF, None)).key == ("tollgate", "2")
+    kept_before.broken = {"2"}
+    assert (await ModelWatch(bundles_of(kept_before), []).model(REF, None)).key == ("tollgate", "1")
 
 
 async def test_a_version_that_routers_ask_for_is_the_kept_one_while_the_registry_is_away(

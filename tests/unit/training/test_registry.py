@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from features.definitions import fingerprint
-from features.errors import BundleRefused, ForeignFeatures, RegistryUnavailable
+from features.errors import BundleRefused, RegistryUnavailable
 from tests.unit.training.bundles import small_bundle, some_rows
 from training.bundle import Bundle
 from training.experiment import open_experiment
@@ -124,7 +124,7 @@ def test_a_foreign_fingerprint_is_refused_with_the_version(
     registry: Registry, experiment: str, tmp_path: Path
 ) -> None:
     version = publish(registry, experiment, tmp_path).version
-    with pytest.raises(ForeignFeatures, match=f"Version {version} of 'tollgate' is refused"):
+    with pytest.raises(BundleRefused, match=f"Version {version} of 'tollgate' is refused"):
         registry.load(MODEL_NAME, version, "0123")
 
 
