@@ -21,6 +21,7 @@ from cluster.settings import ClusterSettings
 from cluster.steps import Steps
 from cluster.waiting import wait_until
 from deployments.access.door import check_door
+from deployments.ledger.folders import models_folder
 from deployments.live_settings import NOT_TAKEN
 from features.definitions import fingerprint
 from features.errors import ClusterError
@@ -134,16 +135,32 @@ def _registry(settings: ClusterSettings, environment: Mapping[str, str], steps: 
             registry.start_mlflow(settings, environment)
 
 
+def _decided_here(settings: ClusterSettings) -> str:
+    """Returns the version for this release that decided last on this machine, "" where none did."""
+    from deployments.served_bundles import kept_bundles  # It takes a second to import, and is hardly ever needed.
+    from deployments.settings import ModelRef
+
+    kept = kept_bundles(settings.mlflow_uri, models_folder(settings.data))
+    return kept.decided(ModelRef(name=registry.MODEL, alias=registry.ALIAS)) or ""
+
+
 def champion_to_serve(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) -> str:
     """Returns the version that ``champion`` names; trains a first model where it names none.
 
     Raises:
-        ClusterError: the registry does not answer, training failed, or this release cannot serve the version.
+        ClusterError: the registry does not answer, training failed, or this release cannot serve the version, and
+            this machine keeps no other one to go on with.
     """
     with steps.step("Model registry") as tell:
         champion = registry.champion(settings.mlflow_uri)
         tell(f"champion is version {champion.version}" if champion else "no champion yet")
         if champion and champion.is_of_another_release:
+            decided = _decided_here(settings)
+            goes_on = f"version {decided} goes on here" if decided else "no version of this one decided here"
+            tell(f"champion is version {champion.version}, of another release; {goes_on}")
+            # Of several hosts others may keep a version.
+            if decided or not settings.hosts.alone:
+                return champion.version
             raise ClusterError(
                 f"Version {champion.version}, the champion, was trained on other features ({champion.fingerprint})"
                 f" than this release computes ({fingerprint()}): nothing was deployed. Store and registry are up:"

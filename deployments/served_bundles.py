@@ -26,19 +26,26 @@ HELD: Final = 3
 """Versions held at most; the one that was asked for longest ago goes."""
 
 
+def kept_bundles(tracking_uri: str, folder: Path) -> KeptBundles:
+    """Return what this machine keeps of a registry for the features of this release.
+
+    Each registry has a folder of its own, as each counts its versions from 1; and so have the feature definitions
+    of each release, as two may decide side by side while one takes over.
+    """
+    owner = hashlib.sha256(f"{without_password(tracking_uri)} {fingerprint()}".encode()).hexdigest()[:16]
+    return KeptBundles(folder / owner)
+
+
 class ServedBundles:
     """Holds bundles by version.
 
     Args:
         tracking_uri: of the MLflow registry; user and password, if it needs them, come from the environment.
-        kept: folder of the bundles that this machine keeps; None: in its data folder. Each registry has one of its
-            own in it, as each counts its versions from 1; and so have the feature definitions of each release, as
-            two may decide side by side while one takes over.
+        kept: folder of the bundles that this machine keeps; None: in its data folder.
     """
 
     def __init__(self, tracking_uri: str, kept: Path | None = None) -> None:
-        owner = hashlib.sha256(f"{without_password(tracking_uri)} {fingerprint()}".encode()).hexdigest()[:16]
-        self._kept = KeptBundles((kept or models_folder(data_folder(os.environ))) / owner)
+        self._kept = kept_bundles(tracking_uri, kept or models_folder(data_folder(os.environ)))
         self._registry = Registry(with_password_of(os.environ.get("MLFLOW_TRACKING_URI", ""), tracking_uri))
         self._held: OrderedDict[tuple[str, str], Bundle] = OrderedDict()
         self._loading = asyncio.Lock()

@@ -1,5 +1,6 @@
 """What the launcher says of the champion, read from a real registry."""
 
+from io import StringIO
 from pathlib import Path
 
 import mlflow
@@ -7,10 +8,13 @@ import pytest
 from rich.console import Console
 
 from cluster import status
+from cluster.hosts import Hosts
 from cluster.registry import Champion, champion
 from cluster.settings import ClusterSettings
 from cluster.steps import Steps
 from cluster.up import champion_to_serve
+from deployments.served_bundles import kept_bundles
+from deployments.settings import ModelRef
 from features.definitions import fingerprint
 from features.errors import ClusterError
 from tests.unit.training.bundles import small_bundle
@@ -58,6 +62,25 @@ def test_an_empty_registry_has_no_champion(tmp_path: Path) -> None:
 def test_up_serves_the_champion_that_is_there(registry: Registry, stack: ClusterSettings, version: str) -> None:
     registry.promote(version)
     assert champion_to_serve(stack, {}, Steps(Console(quiet=True))) == version
+
+
+def test_up_goes_on_with_the_version_for_this_release_that_decided_last(
+    registry: Registry, stack: ClusterSettings
+) -> None:
+    registry.promote("2")
+    steps = Steps(Console(file=StringIO(), width=200))
+    kept_bundles(registry.tracking_uri, stack.data / "models").decides(ModelRef(), "1")
+    assert champion_to_serve(stack, {}, steps) == "2"
+    assert isinstance(steps.console.file, StringIO)
+    assert "champion is version 2, of another release; version 1 goes on here" in steps.console.file.getvalue()
+
+
+def test_a_head_leaves_it_to_the_other_hosts_whether_they_keep_a_version(
+    registry: Registry, stack: ClusterSettings
+) -> None:
+    registry.promote("2")
+    head = stack.model_copy(update={"hosts": Hosts(node_address="10.0.0.1")})
+    assert champion_to_serve(head, {}, Steps(Console(quiet=True))) == "2"
 
 
 def test_up_deploys_nothing_that_this_release_cannot_serve(registry: Registry, stack: ClusterSettings) -> None:
