@@ -1,6 +1,7 @@
 """The memory of a state folder: the settings of the stack that stands, and who works on it just now."""
 
 import fcntl
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,7 +55,8 @@ def remember(settings: ClusterSettings) -> None:
     """Writes the settings down, for this user alone: an external address may hold a password."""
     path = settings.home / "run.json"
     path.touch(mode=0o600)
-    path.write_text(settings.model_dump_json(indent=2))
+    # Without what was not given: an earlier release refuses settings that it does not know.
+    path.write_text(settings.model_dump_json(indent=2, exclude_none=True))
 
 
 def forget(settings: ClusterSettings) -> None:
@@ -65,16 +67,20 @@ def forget(settings: ClusterSettings) -> None:
 def remembered(home: Path) -> ClusterSettings | None:
     """Returns the settings that the stack of ``home`` was started with, None when none was.
 
+    What a later release wrote down besides is left out.
+
     Raises:
         ClusterError: the file is damaged.
     """
     path = home / "run.json"
     try:
-        return ClusterSettings.model_validate_json(path.read_bytes())
+        given = json.loads(path.read_bytes())
+        known = ClusterSettings.model_fields.keys() & given
+        return ClusterSettings.model_validate({name: given[name] for name in known})
     except FileNotFoundError:
         return None
-    except ValidationError as error:
-        raise ClusterError(f"{path} cannot be read ({error.error_count()} errors); remove it.") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, TypeError, ValidationError) as error:
+        raise ClusterError(f"{path} cannot be read ({type(error).__name__}); remove it.") from error
 
 
 def refuse_changes(requested: ClusterSettings) -> None:

@@ -77,9 +77,9 @@ class Champion:
     fingerprint: str | None
 
     @property
-    def is_of_another_release(self) -> bool:
-        """Whether this release computes other features, and so cannot serve it."""
-        return self.fingerprint not in (None, fingerprint())
+    def fits(self) -> bool:
+        """Whether this release computes the features that it was trained on, as far as the registry says."""
+        return self.fingerprint in (None, fingerprint())
 
 
 def champion(uri: str) -> Champion | None:

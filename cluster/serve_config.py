@@ -1,10 +1,12 @@
 """The Serve config that is deployed: the user's file, with this stack's HTTP address in it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from cluster.registry import ALIAS, MODEL
 from cluster.settings import ClusterSettings
 from features.errors import ClusterError
 
@@ -46,6 +48,17 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not content.get("applications"):
         raise ClusterError(f"{path} has no `applications`, so there is nothing to deploy.")
     return content
+
+
+def serves_the_champion(content: Mapping[str, Any]) -> bool:
+    """Returns whether a config serves what ``champion`` names, and names no registry or folder of its own."""
+    applications = content["applications"]
+    arguments = [application.get("args") or {} for application in applications]
+    deployments = [one for application in applications for one in application.get("deployments") or []]
+    models = [(one.get("user_config") or {}).get("model") or {} for one in deployments]
+    return not any(one.get("tracking_uri") or one.get("data_folder") for one in arguments) and all(
+        (one.get("name", MODEL), one.get("alias", ALIAS)) == (MODEL, ALIAS) for one in models
+    )
 
 
 def check_config(path: Path) -> None:

@@ -19,6 +19,7 @@ from features.store_address import public_address, store_url
 PROJECT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
 ALL_INTERFACES = ""
+DATA = "data"
 
 Port = int
 
@@ -199,7 +200,7 @@ class ClusterSettings(BaseModel):
     @property
     def data(self) -> Path:
         """Returns the folder of decisions (those that wait for the store, and the archive) and kept bundles."""
-        return self.data_folder or self.home / "data"
+        return self.data_folder or self.home / DATA
 
     @property
     def work(self) -> Path:
@@ -280,6 +281,7 @@ def settings_from(
     if cpus := environment.get("TOLLGATE_LOGICAL_CPUS"):
         optional["logical_cpus"] = cpus
     folder = (home or Path(environment.get("TOLLGATE_HOME") or ".tollgate")).resolve()
+    data = Path(environment.get(folders.VARIABLE) or folder / DATA).resolve()
     try:
         numbers: dict[str, str | int] = {} if base is None else {**Ports.block(int(base))}
         for name in Ports.model_fields:
@@ -290,7 +292,7 @@ def settings_from(
             {
                 "home": folder,
                 "config": (config or _config_file(environment)).resolve(),
-                "data_folder": Path(data).resolve() if (data := environment.get(folders.VARIABLE)) else None,
+                "data_folder": None if data == folder / DATA else data,
                 "ports": numbers,
                 "redis_url_external": environment.get("TOLLGATE_REDIS_URL") or None,
                 "mlflow_uri_external": environment.get("MLFLOW_TRACKING_URI") or None,

@@ -72,10 +72,9 @@ def _online_store(settings: ClusterSettings) -> Iterator[Part]:
 def _registry(settings: ClusterSettings) -> Iterator[Part]:
     champion = registry.champion(settings.mlflow_uri)
     detail = f"champion is version {champion.version}" if champion else "no champion; run `tollgate train`"
-    fits = champion is not None and not champion.is_of_another_release
-    if champion and not fits:
-        detail += ", of another release: its features are not those of this one"
-    yield Part("Model registry", fits, detail, without_password(settings.mlflow_uri))
+    if champion and not champion.fits:
+        detail += ", whose features this release does not compute (docs/operations.md: Upgrading)"
+    yield Part("Model registry", champion is not None, detail, without_password(settings.mlflow_uri))
 
 
 def _ray(settings: ClusterSettings) -> Iterator[Part]:

@@ -14,8 +14,9 @@ from cluster.ports import conflicts
 from cluster.processes import MLFLOW, RAY, VALKEY, owned_by, stop
 from cluster.reach import check_keys, check_shared_servers
 from cluster.record import exclusive, refuse_changes, remember
+from cluster.registry import Champion
 from cluster.secret_files import make_secret
-from cluster.serve_config import check_config, config_to_deploy
+from cluster.serve_config import check_config, config_to_deploy, read_config, serves_the_champion
 from cluster.serve_rest import deploy, wait_until_running
 from cluster.settings import ClusterSettings
 from cluster.steps import Steps
@@ -68,6 +69,7 @@ def up(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) 
         wait_for_store(settings, environment, steps, VALKEY in running)
         _registry(settings, environment, steps, MLFLOW in running)
         champion = champion_to_serve(settings, environment, steps)
+        check_release(settings, champion, steps, serving=RAY in running)
         if RAY not in running:
             if forget_unfinished_shutdown(settings):
                 steps.say(
@@ -77,7 +79,7 @@ def up(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) 
             with steps.step("Ray head"):
                 head.start_head(settings, environment)
         _deploy(settings, steps)
-    return UpResult(RAY in running, champion, steps.seconds)
+    return UpResult(RAY in running, champion.version, steps.seconds)
 
 
 def running_components(settings: ClusterSettings, steps: Steps) -> set[str]:
@@ -135,47 +137,63 @@ def _registry(settings: ClusterSettings, environment: Mapping[str, str], steps: 
             registry.start_mlflow(settings, environment)
 
 
-def _decided_here(settings: ClusterSettings) -> str:
-    """Returns the version for this release that decided last on this machine, "" where none did."""
-    from deployments.served_bundles import kept_bundles  # It takes a second to import, and is hardly ever needed.
-    from deployments.settings import ModelRef
-
-    kept = kept_bundles(settings.mlflow_uri, models_folder(settings.data))
-    return kept.decided(ModelRef(name=registry.MODEL, alias=registry.ALIAS)) or ""
-
-
-def champion_to_serve(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) -> str:
-    """Returns the version that ``champion`` names; trains a first model where it names none.
+def champion_to_serve(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) -> Champion:
+    """Returns what ``champion`` names; trains a first model where it names none.
 
     Raises:
-        ClusterError: the registry does not answer, training failed, or this release cannot serve the version, and
-            this machine keeps no other one to go on with.
+        ClusterError: the registry does not answer, or training failed.
     """
     with steps.step("Model registry") as tell:
         champion = registry.champion(settings.mlflow_uri)
         tell(f"champion is version {champion.version}" if champion else "no champion yet")
-        if champion and champion.is_of_another_release:
-            decided = _decided_here(settings)
-            goes_on = f"version {decided} goes on here" if decided else "no version of this one decided here"
-            tell(f"champion is version {champion.version}, of another release; {goes_on}")
-            # Of several hosts others may keep a version.
-            if decided or not settings.hosts.alone:
-                return champion.version
-            raise ClusterError(
-                f"Version {champion.version}, the champion, was trained on other features ({champion.fingerprint})"
-                f" than this release computes ({fingerprint()}): nothing was deployed. Store and registry are up:"
-                " `tollgate train` on your history makes a version of this release, `tollgate backfill` loads the"
-                " windows of its features; then `tollgate up` again. docs/operations.md: Upgrading."
-            )
     if champion:
-        return champion.version
+        return champion
     steps.say(f"Training a first model on {settings.first_model_transactions:,} simulated transactions.")
     with steps.step("First model", live=False):
         train_first_model(settings, environment)
         champion = registry.champion(settings.mlflow_uri)
     if champion is None:
         raise ClusterError(f"Training ended, but {settings.mlflow_uri} still has no `{registry.ALIAS}`.")
-    return champion.version
+    return champion
+
+
+def check_release(settings: ClusterSettings, champion: Champion, steps: Steps, *, serving: bool) -> None:
+    """Says what decides while the champion was trained on other features than this release computes.
+
+    Args:
+        serving: whether there are replicas, which go on as they are.
+
+    Raises:
+        ClusterError: nothing would.
+    """
+    if champion.fits or not serves_the_champion(read_config(settings.config)):
+        return
+    foreign = (
+        f"Version {champion.version}, the champion, was trained on other features ({champion.fingerprint}) than"
+        f" this release computes ({fingerprint()})"
+    )
+    if serving:
+        steps.say(f"{foreign}: what runs goes on as it is.")
+    elif decided := _decided_here(settings):
+        steps.say(f"{foreign}: version {decided}, which decided last on this machine, goes on.")
+    elif not settings.hosts.alone:
+        steps.say(f"{foreign}: nodes that keep a version for this release go on with it.")
+    else:
+        raise ClusterError(
+            f"{foreign}: nothing was deployed. Store and registry are up: `tollgate train` on your history makes a"
+            " version for this release, and `tollgate backfill` loads the windows of its features; or"
+            " `tollgate models rollback` goes back. Then `tollgate up` again. docs/operations.md: Upgrading."
+        )
+
+
+def _decided_here(settings: ClusterSettings) -> str:
+    """Returns the version for this release that decided last on this machine, "" where none can be served."""
+    from deployments.served_bundles import kept_bundles  # It takes a second to import, and is hardly ever needed.
+    from deployments.settings import ModelRef
+
+    kept = kept_bundles(settings.mlflow_uri, models_folder(settings.data))
+    version = kept.decided(ModelRef(name=registry.MODEL, alias=registry.ALIAS)) or ""
+    return version if version and kept.load(registry.MODEL, version, fingerprint()) else ""
 
 
 def _deploy(settings: ClusterSettings, steps: Steps) -> None:

@@ -21,7 +21,7 @@ from deployments.ledger.standing import decision_texts, keep
 from deployments.ledger.waiting import Waiting
 from deployments.settings import BreakerSettings, RecordSettings
 from features.claims import claim_keys, claims
-from features.definitions import FEATURE_NAMES
+from features.definitions import FEATURE_NAMES, fingerprint
 from features.errors import DependencyDown, OnlineStoreUnavailable
 from features.online import AsyncOnlineStore
 
@@ -189,7 +189,9 @@ class Ledger:
             await self._store.append(entry.batch)
         keys = [LOG_KEY, REFERENCES_KEY, *claim_keys(entry.batch)]
         policy = entry.header.policy
-        references = [entry.header.fingerprint, _NAMES, policy, self._policies[policy]]
+        references = [policy, self._policies[policy]]
+        if entry.header.fingerprint == fingerprint():  # Else another release spooled it, and knows their names.
+            references += [entry.header.fingerprint, _NAMES]
         arguments: list[Any] = [data, self._settings.remember_hours * 3600, len(references) // 2, *references]
         for claim, text in zip(own_claims, decision_texts(entry.decisions, entry.header), strict=True):
             arguments += (claim, text)

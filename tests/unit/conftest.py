@@ -6,18 +6,18 @@ import warnings
 
 import pytest
 
+# The workers fill the cores: a pool of threads in each, spinning as it waits, took a seventh of the time.
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     import ray.serve  # noqa: F401
-
-# The workers fill the cores: a pool of threads in each, spinning as it waits, took a seventh of the time.
-os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Return one more than there are cores: a third of the time is waiting for servers and clocks."""
-    return (os.cpu_count() or 1) + 1
+    return int(os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") or (os.cpu_count() or 1) + 1)
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,3 +1,4 @@
+import json
 import stat
 import subprocess
 import sys
@@ -21,15 +22,32 @@ def test_what_is_remembered_is_what_was_given(settings: ClusterSettings) -> None
     assert remembered(settings.home) is None
 
 
+def test_other_releases_can_read_what_is_remembered(settings: ClusterSettings) -> None:
+    remember(settings)
+    path = settings.home / "run.json"
+    written = json.loads(path.read_text())
+    assert None not in written.values(), "earlier ones refuse names that they do not know"
+    path.write_text(json.dumps(written | {"of_a_later_release": 1}))
+    assert remembered(settings.home) == settings
+
+
+def test_a_running_stack_refuses_another_folder_of_decisions(settings: ClusterSettings, start: Start) -> None:
+    remember(settings)
+    start(home=settings.home)
+    with pytest.raises(ClusterError, match="data_folder"):
+        refuse_changes(settings.model_copy(update={"data_folder": settings.home / "elsewhere"}))
+
+
 def test_the_record_is_readable_by_its_owner_alone(settings: ClusterSettings) -> None:
     remember(settings)
     assert stat.S_IMODE((settings.home / "run.json").stat().st_mode) == 0o600
 
 
 def test_a_damaged_record_is_named(settings: ClusterSettings) -> None:
-    (settings.home / "run.json").write_text("{")
-    with pytest.raises(ClusterError, match=r"run\.json"):
-        remembered(settings.home)
+    for damaged in ("{", "[]", '{"home": 1}', "7"):
+        (settings.home / "run.json").write_text(damaged)
+        with pytest.raises(ClusterError, match=r"run\.json"):
+            remembered(settings.home)
 
 
 def test_a_running_stack_refuses_other_ports_and_says_what_differs(

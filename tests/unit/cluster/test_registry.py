@@ -5,14 +5,16 @@ from pathlib import Path
 
 import mlflow
 import pytest
+import yaml
 from rich.console import Console
 
 from cluster import status
 from cluster.hosts import Hosts
 from cluster.registry import Champion, champion
-from cluster.settings import ClusterSettings
+from cluster.serve_config import read_config, serves_the_champion
+from cluster.settings import PROJECT, ClusterSettings
 from cluster.steps import Steps
-from cluster.up import champion_to_serve
+from cluster.up import champion_to_serve, check_release
 from deployments.served_bundles import kept_bundles
 from deployments.settings import ModelRef
 from features.definitions import fingerprint
@@ -23,6 +25,7 @@ from training.registry import Registry
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
 OTHER = "0123456789abcdef"
+FOREIGN = Champion("2", OTHER)
 
 
 @pytest.fixture(scope="module")
@@ -40,60 +43,98 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
 
 @pytest.fixture
 def stack(settings: ClusterSettings, registry: Registry) -> ClusterSettings:
-    return settings.model_copy(update={"mlflow_uri_external": registry.tracking_uri})
+    return settings.model_copy(
+        update={"mlflow_uri_external": registry.tracking_uri, "config": PROJECT / "serve_config.yaml"}
+    )
+
+
+@pytest.fixture
+def steps() -> Steps:
+    return Steps(Console(file=StringIO(), width=400))
+
+
+def said(steps: Steps) -> str:
+    assert isinstance(steps.console.file, StringIO)
+    return steps.console.file.getvalue()
 
 
 @pytest.mark.parametrize(
-    ("version", "found", "foreign"), [("1", fingerprint(), False), ("2", OTHER, True), ("3", None, False)]
+    ("version", "found", "fits"), [("1", fingerprint(), True), ("2", OTHER, False), ("3", None, True)]
 )
 def test_the_champion_tells_whether_this_release_can_serve_it(
-    registry: Registry, version: str, found: str | None, foreign: bool
+    registry: Registry, stack: ClusterSettings, steps: Steps, version: str, found: str | None, fits: bool
 ) -> None:
     registry.promote(version)
-    assert champion(registry.tracking_uri) == Champion(version, found)
-    assert Champion(version, found).is_of_another_release == foreign
+    assert champion(registry.tracking_uri) == champion_to_serve(stack, {}, steps) == Champion(version, found)
+    assert Champion(version, found).fits == fits
 
 
 def test_an_empty_registry_has_no_champion(tmp_path: Path) -> None:
     assert champion(f"sqlite:///{tmp_path}/mlflow.db") is None
 
 
-@pytest.mark.parametrize("version", ["1", "3"])
-def test_up_serves_the_champion_that_is_there(registry: Registry, stack: ClusterSettings, version: str) -> None:
-    registry.promote(version)
-    assert champion_to_serve(stack, {}, Steps(Console(quiet=True))) == version
+@pytest.mark.parametrize("found", [fingerprint(), None])
+def test_a_champion_that_fits_needs_no_word(stack: ClusterSettings, steps: Steps, found: str | None) -> None:
+    check_release(stack, Champion("1", found), steps, serving=False)
+    assert not said(steps)
+
+
+def test_up_deploys_nothing_where_nothing_would_decide(stack: ClusterSettings, steps: Steps) -> None:
+    with pytest.raises(ClusterError, match=rf"Version 2, .* other features \({OTHER}\) .* \({fingerprint()}\)"):
+        check_release(stack, FOREIGN, steps, serving=False)
 
 
 def test_up_goes_on_with_the_version_for_this_release_that_decided_last(
-    registry: Registry, stack: ClusterSettings
+    registry: Registry, stack: ClusterSettings, steps: Steps, tmp_path: Path
 ) -> None:
-    registry.promote("2")
-    steps = Steps(Console(file=StringIO(), width=200))
-    kept_bundles(registry.tracking_uri, stack.data / "models").decides(ModelRef(), "1")
-    assert champion_to_serve(stack, {}, steps) == "2"
-    assert isinstance(steps.console.file, StringIO)
-    assert "champion is version 2, of another release; version 1 goes on here" in steps.console.file.getvalue()
+    small_bundle().save(tmp_path / "bundle")
+    kept = kept_bundles(registry.tracking_uri, stack.data / "models")
+    kept.decides(ModelRef(), "1")
+    with pytest.raises(ClusterError, match="nothing was deployed"):  # The note alone decides nothing.
+        check_release(stack, FOREIGN, steps, serving=False)
+    kept.keep("tollgate", "1", tmp_path / "bundle")
+    check_release(stack, FOREIGN, steps, serving=False)
+    assert "version 1, which decided last on this machine, goes on" in said(steps)
 
 
-def test_a_head_leaves_it_to_the_other_hosts_whether_they_keep_a_version(
-    registry: Registry, stack: ClusterSettings
+def test_what_runs_is_left_as_it_is(stack: ClusterSettings, steps: Steps) -> None:
+    check_release(stack, FOREIGN, steps, serving=True)
+    assert "goes on as it is" in said(steps)
+
+
+def test_other_hosts_may_keep_a_version(stack: ClusterSettings, steps: Steps) -> None:
+    several = stack.model_copy(update={"hosts": Hosts(node_address="10.0.0.1")})
+    check_release(several, FOREIGN, steps, serving=False)
+    assert "nodes that keep a version" in said(steps)
+
+
+@pytest.mark.parametrize(
+    "application",
+    [
+        {"deployments": [{"name": "Router", "user_config": {"model": {"alias": "next"}}}]},
+        {"deployments": [{"name": "Fused", "user_config": {"model": {"name": "other"}}}]},
+        {"args": {"tracking_uri": "https://models.example"}},
+        {"args": {"data_folder": "/srv/tollgate"}},
+    ],
+)
+def test_a_config_that_serves_something_else_is_the_replicas_to_judge(
+    stack: ClusterSettings, steps: Steps, tmp_path: Path, application: dict[str, object]
 ) -> None:
-    registry.promote("2")
-    head = stack.model_copy(update={"hosts": Hosts(node_address="10.0.0.1")})
-    assert champion_to_serve(head, {}, Steps(Console(quiet=True))) == "2"
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump({"applications": [application]}))
+    check_release(stack.model_copy(update={"config": path}), FOREIGN, steps, serving=False)
+    assert not said(steps)
 
 
-def test_up_deploys_nothing_that_this_release_cannot_serve(registry: Registry, stack: ClusterSettings) -> None:
-    registry.promote("2")
-    with pytest.raises(ClusterError, match=rf"Version 2, .* other features \({OTHER}\) .* \({fingerprint()}\)"):
-        champion_to_serve(stack, {}, Steps(Console(quiet=True)))
+@pytest.mark.parametrize("name", ["serve_config.yaml", "serve_config.fused.yaml"])
+def test_the_configs_of_the_project_serve_the_champion(name: str) -> None:
+    assert serves_the_champion(read_config(PROJECT / name))
 
 
-@pytest.mark.parametrize(("version", "up"), [("1", True), ("2", False)])
+@pytest.mark.parametrize(("version", "named"), [("1", False), ("2", True)])
 def test_the_status_says_whether_this_release_can_serve_the_champion(
-    registry: Registry, stack: ClusterSettings, version: str, up: bool
+    registry: Registry, stack: ClusterSettings, version: str, named: bool
 ) -> None:
     registry.promote(version)
     [part] = [part for part in status.status(stack) if part.name == "Model registry"]
-    assert part.up == up
-    assert ("of another release" in part.detail) != up
+    assert ("features this release does not compute" in part.detail) == named

@@ -1,6 +1,7 @@
 """The ledger on a real store: the first decision stands, and what the store does not take waits."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,16 @@ async def test_what_entries_refer_to_is_kept_with_them(ledger: Ledger, log: LogS
     found = log.references([POLICY.digest, entry.header.fingerprint, "unknown"])
     assert found[POLICY.digest] == POLICY.text
     assert set(found) == {POLICY.digest, entry.header.fingerprint}
+
+
+async def test_what_another_release_left_is_recorded_without_a_guess_at_the_names_of_its_features(
+    ledger: Ledger, log: LogStream
+) -> None:
+    entry = entry_of_ids("a")
+    other = replace(entry, header=entry.header.model_copy(update={"fingerprint": "0123456789abcdef"}))
+    await ledger.record(other, LONG_S)
+    assert set(log.references([POLICY.digest, "0123456789abcdef"])) == {POLICY.digest}
+    assert logged(log) == {"a": 1}
 
 
 async def test_what_a_dead_store_does_not_take_is_recorded_and_counted_by_whoever_comes_next(
