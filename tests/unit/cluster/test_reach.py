@@ -6,13 +6,16 @@ from pathlib import Path
 
 import grpc  # type: ignore[import-untyped]
 import pytest
+from rich.console import Console
 
 from cluster import valkey
 from cluster.hosts import Hosts
+from cluster.join import join
 from cluster.processes import owned_by, stop
 from cluster.reach import address_towards, check_head, check_keys, check_shared_servers
 from cluster.secret_files import make_secret
 from cluster.settings import ClusterSettings
+from cluster.steps import Steps
 from features.errors import ClusterError, InvalidKeys
 
 STORE, REGISTRY = "rediss://store.example:6379/0", "https://models.example"
@@ -24,7 +27,7 @@ def with_hosts(settings: ClusterSettings, hosts: Hosts, **values: object) -> Clu
 
 def of_several_hosts(settings: ClusterSettings, **values: object) -> ClusterSettings:
     given = {"host": "0.0.0.0", "redis_url_external": STORE, "mlflow_uri_external": REGISTRY}
-    return with_hosts(settings, Hosts(node_address="10.0.0.1"), **(given | values))
+    return settings.model_copy(update={"hosts": Hosts(node_address="10.0.0.1")} | given | values)
 
 
 def test_one_machine_alone_may_have_servers_of_its_own(settings: ClusterSettings) -> None:
@@ -117,3 +120,12 @@ def test_the_address_of_this_machine_is_the_one_on_the_way_to_the_head() -> None
 def test_a_head_without_a_way_to_it_is_told() -> None:
     with pytest.raises(ClusterError, match=r"no way to head\.invalid:6390"):
         address_towards("head.invalid:6390")
+
+
+def test_a_node_that_finds_no_head_has_made_the_folders_that_it_writes_to(settings: ClusterSettings) -> None:
+    make_secret(settings.ray_token_file)
+    nobody = Hosts(node_address="10.0.0.2", head_address=f"127.0.0.1:{settings.ports.ray_gcs}")
+    node = of_several_hosts(settings, hosts=nobody, allow_anonymous=True, data_folder=settings.home / "decisions")
+    with pytest.raises(ClusterError, match="No Ray head answers"):
+        join(node, environ, Steps(Console(quiet=True)))
+    assert node.data.is_dir()

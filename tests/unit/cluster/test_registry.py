@@ -1,5 +1,6 @@
 """What the launcher says of the champion, read from a real registry."""
 
+import os
 from io import StringIO
 from pathlib import Path
 
@@ -9,12 +10,14 @@ import yaml
 from rich.console import Console
 
 from cluster import status
+from cluster.down import down
 from cluster.hosts import Hosts
+from cluster.processes import owned_by
 from cluster.registry import Champion, champion
 from cluster.serve_config import read_config, serves_the_champion
 from cluster.settings import PROJECT, ClusterSettings
 from cluster.steps import Steps
-from cluster.up import champion_to_serve, check_release
+from cluster.up import champion_to_serve, check_release, up
 from deployments.served_bundles import kept_bundles
 from deployments.settings import ModelRef
 from features.definitions import fingerprint
@@ -82,6 +85,20 @@ def test_a_champion_that_fits_needs_no_word(stack: ClusterSettings, steps: Steps
 def test_up_deploys_nothing_where_nothing_would_decide(stack: ClusterSettings, steps: Steps) -> None:
     with pytest.raises(ClusterError, match=rf"Version 2, .* other features \({OTHER}\) .* \({fingerprint()}\)"):
         check_release(stack, FOREIGN, steps, serving=False)
+
+
+def test_up_ends_before_it_starts_ray_where_nothing_would_decide(
+    registry: Registry, stack: ClusterSettings, steps: Steps
+) -> None:
+    registry.promote("2")
+    elsewhere = stack.model_copy(update={"data_folder": stack.home / "decisions" / "here"})
+    try:
+        with pytest.raises(ClusterError, match="nothing was deployed"):
+            up(elsewhere, os.environ, steps)
+        assert elsewhere.data.is_dir()
+        assert "valkey" in {one.component for one in owned_by(stack.home)}
+    finally:
+        down(elsewhere, steps)
 
 
 def test_up_goes_on_with_the_version_for_this_release_that_decided_last(

@@ -88,9 +88,9 @@ async def test_what_another_release_left_is_recorded_without_a_guess_at_the_name
     ledger: Ledger, log: LogStream
 ) -> None:
     entry = entry_of_ids("a")
-    other = replace(entry, header=entry.header.model_copy(update={"fingerprint": "0123456789abcdef"}))
+    other = replace(entry, header=entry.header.model_copy(update={"fingerprint": "feedfeedfeedfeed"}))
     await ledger.record(other, LONG_S)
-    assert set(log.references([POLICY.digest, "0123456789abcdef"])) == {POLICY.digest}
+    assert set(log.references([POLICY.digest, "feedfeedfeedfeed"])) == {POLICY.digest}
     assert logged(log) == {"a": 1}
 
 
