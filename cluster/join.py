@@ -9,6 +9,7 @@ from cluster.ports import conflicts
 from cluster.processes import RAY, owned_by, stop
 from cluster.reach import check_head, check_keys, check_shared_servers
 from cluster.record import exclusive, refuse_changes, remember
+from cluster.release import check_same_features
 from cluster.secret_files import check_private
 from cluster.settings import ClusterSettings
 from cluster.steps import Steps
@@ -27,7 +28,8 @@ def join(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps
     Raises:
         InvalidKeys: the node would let everybody in, or there are no keys where they are said to be.
         StoreRefused: the online store must not be reached like this.
-        ClusterError: head, token, store or registry are missing, a port is taken, or the node did not join.
+        ClusterError: head, token, store or registry are missing, the head is of another release, a port is taken,
+            or the node did not join.
     """
     check_door(EVERYWHERE, component_environment(settings, RAY, environment))
     check_keys(settings)
@@ -42,6 +44,7 @@ def join(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps
             check_private(settings.ray_token_file)
         if worker.is_up(settings):
             return True
+        check_same_features(settings)
         _remove_remains(settings, steps)
         with steps.step("Ports"):
             if taken := conflicts(settings.needed_ports(), settings.home, "join"):

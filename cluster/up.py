@@ -15,6 +15,7 @@ from cluster.processes import MLFLOW, RAY, VALKEY, owned_by, stop
 from cluster.reach import check_keys, check_shared_servers
 from cluster.record import exclusive, refuse_changes, remember
 from cluster.registry import Champion
+from cluster.release import tell_nodes
 from cluster.secret_files import make_secret
 from cluster.serve_config import check_config, config_to_deploy, read_config, serves_the_champion
 from cluster.serve_rest import deploy, wait_until_running
@@ -70,6 +71,7 @@ def up(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) 
         _registry(settings, environment, steps, MLFLOW in running)
         champion = champion_to_serve(settings, environment, steps)
         check_release(settings, champion, steps, serving=RAY in running)
+        tell_nodes(settings)
         if RAY not in running:
             if forget_unfinished_shutdown(settings):
                 steps.say(

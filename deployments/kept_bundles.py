@@ -67,8 +67,8 @@ class KeptBundles:
         except OSError as error:
             logger.warning("version %s of %s is not kept in %s: %s", version, name, self._folder, error)
 
-    def decides(self, ref: ModelRef, version: str) -> None:
-        """Note the version that decides for an alias from now on."""
+    def decides(self, ref: ModelRef, version: str) -> bool:
+        """Note the version that decides for an alias from now on; return whether the disk took it."""
         model = self._model(ref.name)
         try:
             model.mkdir(parents=True, exist_ok=True)
@@ -81,6 +81,8 @@ class KeptBundles:
                 os.utime(model / version)
         except OSError as error:
             logger.warning("that version %s decides is not noted in %s: %s", version, self._folder, error)
+            return False
+        return True
 
     def decided(self, ref: ModelRef) -> str | None:
         """Return the version that decided for an alias last; None where none did on this machine."""

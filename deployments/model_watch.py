@@ -73,10 +73,9 @@ class ModelWatch:
         return None if found is None else ServedModel(ref.name, *found)
 
     async def _note(self, ref: ModelRef, version: str) -> None:
-        """Note once that a version decides for an alias."""
+        """Note once that a version decides for an alias; where the disk does not take it, again the next time."""
         noted = (ref.name, ref.alias, version)
-        if noted != self._noted:
-            await self._bundles.decides(ref, version)
+        if noted != self._noted and await self._bundles.decides(ref, version):
             self._noted = noted
 
     async def _hold_everywhere(self, name: str, version: str) -> None:

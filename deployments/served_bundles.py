@@ -99,9 +99,12 @@ class ServedBundles:
         bundle = None if version is None else await self._hold_kept(ref.name, version)
         return None if version is None or bundle is None else (version, bundle)
 
-    async def decides(self, ref: ModelRef, version: str) -> None:
-        """Note the version that decides for an alias, for replicas that start while the registry is away."""
-        await asyncio.to_thread(self._kept.decides, ref, version)
+    async def decides(self, ref: ModelRef, version: str) -> bool:
+        """Note the version that decides for an alias, for replicas that start while the registry is away.
+
+        Returns whether the disk took it.
+        """
+        return await asyncio.to_thread(self._kept.decides, ref, version)
 
     async def _hold_kept(self, name: str, version: str) -> Bundle | None:
         async with self._loading:

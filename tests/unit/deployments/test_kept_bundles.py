@@ -102,6 +102,6 @@ def test_a_disk_that_takes_nothing_is_said_and_stops_nothing(
     kept = KeptBundles(tmp_path / "models")
     with caplog.at_level(logging.WARNING):
         kept.keep("tollgate", "1", files)
-        kept.decides(REF, "1")
+        assert not kept.decides(REF, "1")
     assert "version 1 of tollgate is not kept in" in caplog.text
     assert "that version 1 decides is not noted in" in caplog.text

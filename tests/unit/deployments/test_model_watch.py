@@ -1,6 +1,7 @@
 """A change of the served version: all parts hold it before any decides by it, and a bad one changes nothing."""
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -276,6 +277,10 @@ async def test_the_version_that_decides_is_held_before_newer_ones(kept_before: F
     assert started.versions == ["4", "5", "1"]
 
 
+def raise_full(**_: object) -> str:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 async def test_an_alias_that_names_the_same_version_is_noted_too(kept_before: FakeRegistry) -> None:
     other = ModelRef(name="tollgate", alias="stable")
     watch = ModelWatch(bundles_of(kept_before), [])
@@ -284,6 +289,20 @@ async def test_an_alias_that_names_the_same_version_is_noted_too(kept_before: Fa
     kept_before.is_down = True
     started = await ModelWatch(bundles_of(kept_before), []).model(other, None)
     assert started.key == ("tollgate", "1")
+
+
+async def test_what_the_disk_did_not_take_is_noted_the_next_time(
+    kept_before: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = ModelWatch(bundles_of(kept_before), [])
+    current = await watch.model(REF, None)
+    kept_before.champion = "2"
+    with monkeypatch.context() as full:
+        full.setattr("deployments.kept_bundles.tempfile.mkdtemp", raise_full)
+        current = await watch.model(REF, current)
+    assert bundles_of(kept_before)._kept.decided(REF) == "1"
+    await watch.model(REF, current)
+    assert bundles_of(kept_before)._kept.decided(REF) == "2"
 
 
 @pytest.mark.parametrize("away", ["is_down", "broken"])
