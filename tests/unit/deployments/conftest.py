@@ -1,6 +1,7 @@
 """A clock that a test moves by hand, and no bound on the time of an example."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -16,3 +17,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [1000.0]
     monkeypatch.setattr(asyncio.BaseEventLoop, "time", lambda _: now[0])
     return now
+
+
+@pytest.fixture
+def own_data_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let what is kept on this machine lie in a folder of the test's own."""
+    monkeypatch.setenv("TOLLGATE_DATA_FOLDER", str(tmp_path))
