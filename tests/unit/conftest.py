@@ -1,4 +1,4 @@
-"""How these tests use the machine. Ray Serve is imported here, once: it warns of how it declares its fields."""
+"""How these tests use the machine, and how Ray Serve is imported."""
 
 import gc
 import os
@@ -9,9 +9,13 @@ import pytest
 # The workers fill the cores: a pool of threads in each, spinning as it waits, took a seventh of the time.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)
-    import ray.serve  # noqa: F401
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Import Ray Serve once, where tests run: its own module warns of how it declares its fields."""
+    if hasattr(config, "workerinput") or not getattr(config.option, "numprocesses", None):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            import ray.serve  # noqa: F401
 
 
 @pytest.hookimpl(optionalhook=True)
