@@ -4,6 +4,10 @@ A worker of another release would join, and then make matrices that the others' 
 """
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import redis
 
 from cluster import valkey
 from cluster.settings import ClusterSettings
@@ -15,10 +19,14 @@ HEADS = "tg:heads"
 
 
 def tell_nodes(settings: ClusterSettings) -> None:
-    """Says for nodes that join what this head computes; alone it has none to tell."""
+    """Says for nodes that join what this head computes; alone it has none to tell.
+
+    Raises:
+        ClusterError: the store does not take it.
+    """
     if settings.hosts.alone:
         return
-    with valkey.client_of(settings.redis_url) as client:
+    with _store(settings) as client:
         client.hset(HEADS, f"{settings.hosts.node_address}:{settings.ports.ray_gcs}", fingerprint())
 
 
@@ -26,13 +34,13 @@ def check_same_features(settings: ClusterSettings) -> None:
     """Checks that this node computes what its head does, as far as the head has said so.
 
     Raises:
-        ClusterError: it does not.
+        ClusterError: it does not, or the store does not say.
     """
     assert settings.hosts.head_address is not None  # Of a worker it is known.
     host, _, port = settings.hosts.head_address.rpartition(":")
     # A head is known by its IP address, and a name may stand for several.
     found = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)
-    with valkey.client_of(settings.redis_url) as client:
+    with _store(settings) as client:
         answers = client.hmget(HEADS, [f"{address[0]}:{port}" for *_, address in found])
     told = next(filter(None, answers), fingerprint())
     if told != fingerprint():
@@ -40,3 +48,14 @@ def check_same_features(settings: ClusterSettings) -> None:
             f"The head computes the feature definitions {told}, this machine's release {fingerprint()}."
             " Install the release of the head here; docs/operations.md: Upgrading."
         )
+
+
+@contextmanager
+def _store(settings: ClusterSettings) -> Iterator[redis.Redis]:
+    try:
+        with valkey.client_of(settings.redis_url) as client:
+            yield client
+    except redis.RedisError as error:
+        raise ClusterError(
+            f"The store at {settings.redis_address} does not answer, or refuses: {error}"
+        ) from error

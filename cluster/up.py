@@ -71,8 +71,8 @@ def up(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) 
         _registry(settings, environment, steps, MLFLOW in running)
         champion = champion_to_serve(settings, environment, steps)
         check_release(settings, champion, steps, serving=RAY in running)
-        tell_nodes(settings)
         if RAY not in running:
+            tell_nodes(settings)  # A head that runs goes on with the release that it was started with.
             if forget_unfinished_shutdown(settings):
                 steps.say(
                     "An earlier `tollgate down` was cut off: what Ray kept of that cluster has been removed."

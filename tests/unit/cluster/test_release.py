@@ -68,3 +68,11 @@ def test_a_node_of_another_release_does_not_join(head: ClusterSettings, monkeypa
     monkeypatch.setattr("cluster.release.fingerprint", lambda: OTHER)
     with pytest.raises(ClusterError, match="Install the release of the head here"):
         join(worker_of(head).model_copy(update={"allow_anonymous": True}), environ, Steps(Console(quiet=True)))
+
+
+def test_a_store_that_is_away_is_said_in_a_sentence(settings: ClusterSettings) -> None:
+    head = settings.model_copy(update={"hosts": Hosts(node_address="10.0.0.1")})
+    with pytest.raises(ClusterError, match=r"The store at .* does not answer"):
+        tell_nodes(head)
+    with pytest.raises(ClusterError, match=r"The store at .* does not answer"):
+        check_same_features(worker_of(head))
