@@ -147,6 +147,7 @@ app.command("replay")(offline_commands.replay_command)
 app.command("score")(offline_commands.score_command)
 app.command("drain")(log_commands.drain_command)
 app.command("audit")(log_commands.audit_command)
+app.command("history")(log_commands.history_command)
 app.command("labels")(offline_commands.labels_command)
 
 

@@ -1,4 +1,4 @@
-"""The commands of the decision log: drain, audit."""
+"""The commands of the decision log: drain, audit, history."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from features.errors import NothingArchived
 if TYPE_CHECKING:
     from deployments.ledger.audit import Audit
 
+GENUINE_AFTER_DAYS = 30
 SHOWN = 20
 """Differences that are listed one by one."""
 
@@ -24,7 +25,7 @@ ArchiveFolder = Annotated[
 
 
 def drain_command(archive: ArchiveFolder = None, home: Home = None) -> None:
-    """Move all decisions that wait in the store to Parquet, a folder a day; safe to stop and to repeat.
+    """Move all decisions and labels that wait in the store to Parquet, a folder a day; safe to stop and to repeat.
 
     Small files of days that are over are joined. The deployment DecisionLog does the same in the background.
     """
@@ -35,28 +36,37 @@ def drain_command(archive: ArchiveFolder = None, home: Home = None) -> None:
     from deployments.ledger.stream import LogStream, log_client
 
     console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} decisions archived"), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.completed:,.0f} {task.description} archived"),
+        TimeElapsedColumn(),
+    )
     with reporting():
         settings = standing_settings(home)
-        folder = archive or archive_folder(settings.data)
-        total, joined = 0, 0
+        decisions = Archive(archive or archive_folder(settings.data))
+        totals: dict[str, int] = {}
+        joined = 0
         with (
             log_client(settings.redis_url) as client,
             Progress(*columns, console=console, transient=True) as progress,
         ):
-            drain, compaction = Drain(LogStream(client), Archive(folder)), Compaction(Archive(folder))
-            task = progress.add_task("", total=None)
-            through = drain.end()
-            more = True
-            while more:
-                drained = drain.cycle(through=through)
-                more = drained.more
-                total += drained.transactions
-                progress.update(task, completed=total)
-            while files := compaction.step():
-                joined += files
+            for kept in (decisions, decisions.labels):
+                drain, compaction = Drain(LogStream(client, kept.kind.key), kept), Compaction(kept)
+                task = progress.add_task(kept.kind.name, total=None)
+                through = drain.end()
+                more = True
+                total = 0
+                while more:
+                    drained = drain.cycle(through=through)
+                    more = drained.more
+                    total += drained.rows
+                    progress.update(task, completed=total)
+                totals[kept.kind.name] = total
+                while files := compaction.step():
+                    joined += files
+        archived = " and ".join(f"{total:,} {name}" for name, total in totals.items())
         of_them = f" {joined:,} files of days that are over were joined." if joined else ""
-        console.print(f"{total:,} decisions archived in {folder}.{of_them}", soft_wrap=True)
+        console.print(f"{archived} archived in {decisions.folder}.{of_them}", soft_wrap=True)
 
 
 def audit_command(
@@ -96,6 +106,47 @@ def audit_command(
         _show(found, console)
         if not found.ok:
             raise typer.Exit(1)
+
+
+def history_command(
+    out: Annotated[Path, typer.Option(help="History folder to write.")],
+    since: Annotated[
+        datetime | None, typer.Option(help="First UTC day of the decisions; default: all.", formats=["%Y-%m-%d"])
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(help="Last UTC day of the decisions; default: all.", formats=["%Y-%m-%d"])
+    ] = None,
+    genuine_after: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=3650,
+            help="Days after which an approved payment of which no label says anything was genuine. Until then it"
+            " has no label, and models do not learn from it; nor from one that was blocked or reviewed.",
+        ),
+    ] = GENUINE_AFTER_DAYS,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a history that is there.")] = False,
+    archive: ArchiveFolder = None,
+    home: Home = None,
+) -> None:
+    """Make a history of the archived decisions and labels, to train on, and to load with `tollgate backfill`.
+
+    What still waits in the store is not archived: run `tollgate drain` before.
+    """
+    from cluster.retraining.decided_history import decided_history
+    from deployments.ledger.archive import Archive
+    from deployments.ledger.folders import archive_folder
+
+    with reporting():
+        report = decided_history(
+            Archive(archive or archive_folder(standing_settings(home).data)),
+            out,
+            since=since and since.date(),
+            until=until and until.date(),
+            genuine_after_days=genuine_after,
+            overwrite=overwrite,
+        )
+        Console(stderr=True).print(report, soft_wrap=True)
 
 
 def _show(found: "Audit", console: Console) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal, Self
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
 
 from features.definitions import DAY_QUARTER_MS, LABEL_DELAY_MS, RISK_WINDOWS
 from features.errors import InvalidLabel
@@ -21,6 +22,8 @@ Bools = npt.NDArray[np.bool_]
 
 _Id = Annotated[str, Field(min_length=1, max_length=64)]
 
+LABEL_LOG_KEY: Final = b"tg:labels"
+"""The stream of the store that has every label which changed a verdict, until it is drained."""
 LABELS_A_CALL: Final = 256
 """Labels that one call of the store takes at most: it keeps the store from its other clients for some 5 ms."""
 
@@ -86,6 +89,7 @@ class LabelBatch:
         event_time_ms: (n,) of the transactions.
         known_ms: (n,) when each label became known.
         is_fraud: (n,) the verdicts.
+        source: n, who says so; None: a history, which has these labels on record.
     """
 
     transaction_id: list[str]
@@ -93,9 +97,23 @@ class LabelBatch:
     event_time_ms: Int64s
     known_ms: Int64s
     is_fraud: Bools
+    source: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.transaction_id)
+
+    def to_json(self) -> bytes:
+        """Return the columns as one JSON object: an entry of the log of labels."""
+        return to_json(
+            {
+                "transaction_id": self.transaction_id,
+                "merchant_id": self.merchant_id,
+                "event_time_ms": self.event_time_ms.tolist(),
+                "known_ms": self.known_ms.tolist(),
+                "is_fraud": self.is_fraud.tolist(),
+                "source": self.source,
+            }
+        )
 
     @classmethod
     def of(cls, labels: Sequence[Label], now_ms: int) -> Self:
@@ -107,6 +125,7 @@ class LabelBatch:
             np.array([event_time_ms(label.timestamp) for label in labels], np.int64),
             np.array(known, np.int64),
             np.array([label.is_fraud for label in labels], np.bool_),
+            [label.source for label in labels],
         )
 
 

@@ -1,8 +1,9 @@
 -- Takes labels in their order: which verdict on a transaction stands, and how many frauds its merchant's days hold,
 -- quarter by quarter.
 --
--- KEYS     merchant key ('' for none) and label key of each label.
--- ARGV     one record a label: event time i64 and known_at i64 in milliseconds, is_fraud u8; little-endian.
+-- KEYS     merchant key ('' for none) and label key of each label; last the log of labels, a stream ('' for none).
+-- ARGV     one record a label: event time i64 and known_at i64 in milliseconds, is_fraud u8; little-endian. Last the
+--          entry of the log. It is written when a verdict changed; `fresh` marks those that did by 1.
 -- Returns  the outcome of each label, a number of features.label.LabelOutcome.
 --
 -- A label key holds the verdict that stands: known_at i64, quarter of a day u32 (event time // DAY_QUARTER_MS),
@@ -60,9 +61,15 @@ local function take(merchant, label, known_ms, quarter, is_fraud)
   return outcome
 end
 
-local outcomes = {}
-for i = 1, #ARGV do
+local outcomes, fresh, any = {}, {}, false
+for i = 1, #ARGV - 1 do
   local event_ms, known_ms, is_fraud = struct.unpack('<i8i8B', ARGV[i])
   outcomes[i] = take(KEYS[2 * i - 1], KEYS[2 * i], known_ms, math.floor(event_ms / DAY_QUARTER_MS), is_fraud)
+  local changed = outcomes[i] == NEW or outcomes[i] == CORRECTED
+  fresh[i], any = changed and '1' or '0', any or changed
+end
+local log = KEYS[#KEYS]
+if any and log ~= '' then
+  redis.call('XADD', log, '*', 'fresh', table.concat(fresh), 'entry', ARGV[#ARGV])
 end
 return outcomes

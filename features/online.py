@@ -20,7 +20,7 @@ from features.claims import CLAIM_PREFIX, claim_keys, claims
 from features.definitions import fingerprint
 from features.errors import OnlineStoreUnavailable
 from features.formulas import OWN_COLUMNS
-from features.label import LabelBatch, LabelOutcome
+from features.label import LABEL_LOG_KEY, LabelBatch, LabelOutcome
 from features.layout import EVENT, LABEL, LAYOUT_VERSION, lua_prelude
 from features.store_client import StoreClient, StoreScript
 from features.transaction import Int64s, TransactionBatch, transaction_hashes
@@ -93,7 +93,9 @@ def encode_labels(labels: LabelBatch, prefix: bytes) -> tuple[list[bytes], list[
     keys = [b""] * (2 * len(labels))
     keys[0::2] = [b"" if i is None else prefix + b"m:" + i.encode() for i in labels.merchant_id]
     keys[1::2] = [prefix + b"l:" + i.encode() for i in labels.transaction_id]
-    return keys, [record.tobytes() for record in records]
+    logged = labels.source is not None
+    keys.append(LABEL_LOG_KEY if logged else b"")
+    return keys, [*(record.tobytes() for record in records), labels.to_json() if logged else b""]
 
 
 def script(name: str) -> str:

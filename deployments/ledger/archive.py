@@ -1,11 +1,11 @@
-"""The archive: decided transactions as Parquet, a folder a day of decision, each transaction once.
+"""The archive: what the store's log held, as Parquet, a folder a day: decisions, each transaction once, or labels.
 
 ``day=2026-11-22/from-<id>.parquet`` holds the log entries from that id on, up to the one that its metadata names.
 The name is the fence: of two drains that begin at the same entry only one can create the file, and none begins
 inside of what another has written. ``from-<id>-through-<id>.parquet`` is what several of them were joined to
-(:mod:`deployments.ledger.compaction`): files that begin within are left over, and nobody reads them. What rows
-refer to lies beside: ``policies/<digest>.json`` and ``features/<fingerprint>.json``, the names of the feature
-columns in order.
+(:mod:`deployments.ledger.compaction`): files that begin within are left over, and nobody reads them. What rows of
+decisions refer to lies beside: ``policies/<digest>.json`` and ``features/<fingerprint>.json``, the names of the
+feature columns in order. So does the archive of labels, ``labels/day=2026-11-22/...``.
 """
 
 import os
@@ -16,31 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from deployments.ledger.entry_id import START, EntryId
-from deployments.ledger.record import SCHEMA, Written, columns_of
-from deployments.ledger.stream import StoredEntry
+from deployments.ledger.kinds import DECISIONS, LABELS, Kind
 
-ROWS: Final = pa.schema(
-    [
-        *SCHEMA,
-        ("entry", pa.string()),
-        ("decided_at_ms", pa.int64()),
-        ("latency_ms", pa.float64()),
-        ("lr_version", pa.string()),
-        ("xgb_version", pa.string()),
-        ("degraded", pa.list_(pa.string())),
-        ("policy", pa.string()),
-        ("fingerprint", pa.string()),
-        ("has_history", pa.bool_()),
-    ]
-)
-"""Columns of a file: those of an entry, its id, and its header."""
-_SHARED: Final = [ROWS.field(at) for at in range(len(SCHEMA), len(ROWS))]
 ROWS_A_GROUP: Final = 4096
 """Rows of a row group. Rows lie in the order of their transaction_id, so a search reads one group a file."""
 _LAST: Final = b"tollgate.last_entry"
@@ -74,10 +56,17 @@ class Archive:
 
     Args:
         folder: of a file system that can link a file atomically, as all local ones do.
+        kind: what it holds.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kind: Kind = DECISIONS) -> None:
         self.folder = folder
+        self.kind = kind
+
+    @property
+    def labels(self) -> "Archive":
+        """The archive of labels that lies in this one of decisions."""
+        return Archive(self.folder / LABELS.name, LABELS)
 
     def newest(self) -> tuple[EntryId, EntryId]:
         """Return the ids of the first and the last entry of the newest file; both ``START`` when there is none."""
@@ -97,14 +86,16 @@ class Archive:
         for digest, text in references.items():
             kind = "policies" if text.startswith("{") else "features"
             self._place(self.folder / kind / f"{digest}.json", text.encode())
-        return self._place(self._folder(first.day) / f"from-{first}.parquet", _parquet(rows, last))
+        return self._place(self._folder(first.day) / f"from-{first}.parquet", self._parquet(rows, last))
 
     def join(self, rows: pa.Table, first: EntryId, last: EntryId) -> bool:
         """Write the rows of the entries from first to last, of one day, in place of the files that hold them.
 
         Durable when it returns, and from its name on the only one of them that is read. False if it is there.
         """
-        return self._place(self._folder(first.day) / f"from-{first}{_THROUGH}{last}.parquet", _parquet(rows, last))
+        return self._place(
+            self._folder(first.day) / f"from-{first}{_THROUGH}{last}.parquet", self._parquet(rows, last)
+        )
 
     def days(self) -> list[str]:
         """Return the days that there are, oldest first."""
@@ -117,7 +108,7 @@ class Archive:
         while files:
             file = files.pop(0)
             try:
-                rows, last = read_rows(file), last_entry(file)
+                rows, last = self.read(file), last_entry(file)
             except FileNotFoundError:  # It was joined with others meanwhile.
                 files = [other for other in self.files(day)[0] if other.through > reached]
                 continue
@@ -125,6 +116,10 @@ class Archive:
                 rows = rows.filter([EntryId.parse(entry) > reached for entry in rows["entry"].to_pylist()])
             reached = last
             yield rows
+
+    def read(self, file: ArchiveFile) -> pa.Table:
+        """Return all rows of a file; columns that it does not have, as an earlier release wrote it, are null."""
+        return pq.read_table(file.path, schema=self.kind.schema)
 
     def find(self, transaction_id: str, days: Sequence[str]) -> dict[str, Any] | None:
         """Return the row of a transaction, the newest one; None where the days have none."""
@@ -139,7 +134,8 @@ class Archive:
         while True:
             try:
                 tables = (
-                    pq.read_table(file.path, schema=ROWS, filters=wanted) for file in reversed(self.files(day)[0])
+                    pq.read_table(file.path, schema=self.kind.schema, filters=wanted)
+                    for file in reversed(self.files(day)[0])
                 )
                 return next((table.to_pylist() for table in tables if len(table)), [])
             except FileNotFoundError:
@@ -173,6 +169,14 @@ class Archive:
     def _folder(self, day: str) -> Path:
         return self.folder / f"day={day}"
 
+    def _parquet(self, rows: pa.Table, last: EntryId) -> pa.Buffer:
+        """Return a file of rows, up to an entry, in the order of their ids, of one id in that of time."""
+        sink = pa.BufferOutputStream()
+        order = [("transaction_id", "ascending"), (self.kind.time, "ascending")]
+        table = rows.sort_by(order).replace_schema_metadata({_LAST: str(last)})
+        pq.write_table(table, sink, compression="zstd", row_group_size=ROWS_A_GROUP)
+        return sink.getvalue()
+
     def _place(self, path: Path, content: bytes) -> bool:
         """Create a file as a whole, or not at all; return False where it exists already."""
         if path.exists():
@@ -195,24 +199,6 @@ class Archive:
         return True
 
 
-def rows_of(stored: Sequence[StoredEntry]) -> pa.Table:
-    """Return the rows of entries that were decided by them, as the archive has them."""
-    entries = [Written.parse(one.data) for one in stored]
-    columns = columns_of(entries)
-    index = pa.array(np.repeat(np.arange(len(entries)), [len(entry) for entry in entries]))
-    headers = [
-        {**entry.header.model_dump(), "entry": str(one.id)} for one, entry in zip(stored, entries, strict=True)
-    ]
-    shared = [pa.array([header[field.name] for header in headers], field.type).take(index) for field in _SHARED]
-    rows = pa.Table.from_arrays([*columns.columns, *shared], schema=ROWS)
-    return rows.filter(pa.array(np.concatenate([one.fresh for one in stored])))
-
-
-def read_rows(file: ArchiveFile) -> pa.Table:
-    """Return all rows of a file, as :data:`ROWS`."""
-    return pq.read_table(file.path, schema=ROWS)
-
-
 def count_rows(file: ArchiveFile) -> int:
     """Return how many rows a file holds."""
     return int(pq.read_metadata(file.path).num_rows)
@@ -221,15 +207,6 @@ def count_rows(file: ArchiveFile) -> int:
 def last_entry(file: ArchiveFile) -> EntryId:
     """Return the id of the last entry of a file."""
     return EntryId.parse(pq.read_metadata(file.path).metadata[_LAST].decode())
-
-
-def _parquet(rows: pa.Table, last: EntryId) -> pa.Buffer:
-    """Return a file of rows, up to an entry, in the order of their ids, of one id in that of decision."""
-    sink = pa.BufferOutputStream()
-    order = [("transaction_id", "ascending"), ("decided_at_ms", "ascending")]
-    table = rows.sort_by(order).replace_schema_metadata({_LAST: str(last)})
-    pq.write_table(table, sink, compression="zstd", row_group_size=ROWS_A_GROUP)
-    return sink.getvalue()
 
 
 def _sync(folder: Path) -> None:

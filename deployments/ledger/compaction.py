@@ -11,7 +11,7 @@ from typing import Final
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from deployments.ledger.archive import Archive, ArchiveFile, count_rows, last_entry, read_rows
+from deployments.ledger.archive import Archive, ArchiveFile, count_rows, last_entry
 
 ROWS_A_FILE: Final = 100_000
 """Rows of a file that is joined from others at most, some 200 MB in memory."""
@@ -52,7 +52,7 @@ class Compaction:
                 group = next(groups(files, [count_rows(file) for file in files], self._rows_a_file), None)
                 if group is None:
                     return 0
-                rows = pa.concat_tables(read_rows(file) for file in group)
+                rows = pa.concat_tables(self._archive.read(file) for file in group)
                 self._archive.join(rows, group[0].first, last_entry(group[-1]))
             except FileNotFoundError:
                 continue  # Another one joined them meanwhile.

@@ -1,4 +1,4 @@
-"""The drain: moves the log from the store to the archive, each transaction once, although it may die at any point.
+"""The drain: moves a log from the store to its archive, each row once, although it may die at any point.
 
 A cycle archives the oldest entries of one day and then deletes them from the store. Killed before the file has
 its name, it leaves the log as it was; killed after it, the next cycle sees how far the archive reaches and deletes
@@ -13,7 +13,7 @@ from typing import Final
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from deployments.ledger.archive import Archive, rows_of
+from deployments.ledger.archive import Archive
 from deployments.ledger.entry_id import EntryId
 from deployments.ledger.stream import LogStream, StoredEntry
 from features.errors import ForeignLog
@@ -28,10 +28,10 @@ LONGEST_REST_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """What a cycle archived, entries and transactions, and whether it left some that were there before."""
+    """What a cycle archived, entries and rows, and whether it left some that were there before."""
 
     entries: int
-    transactions: int
+    rows: int
     more: bool = False
 
 
@@ -87,12 +87,14 @@ class Drain:
         tables: list[pa.Table] = []
         for entries in self._pieces(archived, last, max_rows):
             ids += [entry.id for entry in entries]
-            tables.append(rows_of(entries))
+            tables.append(self._archive.kind.rows_of(entries))
             worked_s = self._rested(worked_s)
         if not ids:
             return Drained(0, 0)
         rows = pa.concat_tables(tables)
-        references = {digest for name in ("policy", "fingerprint") for digest in rows[name].unique().to_pylist()}
+        references = {
+            digest for name in self._archive.kind.references for digest in rows[name].unique().to_pylist()
+        }
         if not self._archive.write(rows, ids[0], ids[-1], self._log.references(sorted(references))):
             return self.cycle(max_rows, through)  # Another drain was faster; its file says how far.
         self._log.forget_through(ids[-1])

@@ -1,4 +1,4 @@
-"""The decision log as a deployment: it drains the log in the background, and finds decisions."""
+"""The decision log as a deployment: it drains decisions and labels in the background, and finds decisions."""
 
 import asyncio
 import logging
@@ -14,6 +14,7 @@ from deployments.ledger.archive import Archive
 from deployments.ledger.compaction import Compaction
 from deployments.ledger.drain import Drain
 from deployments.ledger.folders import archive_folder, data_folder
+from deployments.ledger.kinds import LABELS
 from deployments.ledger.search import Search
 from deployments.ledger.stream import LogStream, log_client
 from deployments.live_settings import LiveSettings
@@ -34,7 +35,7 @@ logger = logging.getLogger("ray.serve")
 
 
 class DecisionLog:
-    """Moves decisions from the store to Parquet, and answers GET /decisions/{transaction_id}.
+    """Moves decisions and labels from the store to Parquet, and answers GET /decisions/{transaction_id}.
 
     Args:
         redis_url: of the store.
@@ -49,9 +50,11 @@ class DecisionLog:
         self._aside = ThreadPoolExecutor(1, "drain", os.nice, (NICENESS if yields else 0,))
         self._settings = LiveSettings(LogSettings)
         archive = Archive(folder or archive_folder(data_folder(os.environ)))
-        self._log = LogStream(log_client(store_url(redis_url, os.environ)))
+        client = log_client(store_url(redis_url, os.environ))
+        self._log = LogStream(client)
         self._drain = Drain(self._log, archive, REST)
-        self._compaction = Compaction(archive)
+        self._label_drain = Drain(LogStream(client, LABELS.key), archive.labels, REST)
+        self._compactions = (Compaction(archive), Compaction(archive.labels))
         self._search = Search(self._log, archive)
         self._metrics = LogMetrics()
         self._uptime = Uptime()
@@ -90,7 +93,8 @@ class DecisionLog:
             try:
                 await self._drain_all()
                 # One file a turn: it takes a second or two of a core.
-                await self._run(self._compaction.step)
+                for compaction in self._compactions:
+                    await self._run(compaction.step)
                 self._problem = ""
             except (OnlineStoreUnavailable, ForeignLog, OSError) as error:
                 self._problem = f"the log is not drained, or files of the archive are not joined: {error}"
@@ -109,10 +113,13 @@ class DecisionLog:
         more = True
         while more:
             drained = await self._run(lambda: self._drain.cycle(through=through))
-            if drained.transactions:
-                self._metrics.drained(drained.transactions)
+            if drained.rows:
+                self._metrics.drained(drained.rows)
             self._metrics.waiting(await asyncio.to_thread(self._log.length))
             more = drained.more
+        through = await self._run(self._label_drain.end)
+        while (await self._run(lambda: self._label_drain.cycle(through=through))).more:
+            pass
         # Where a turn takes longer than the time between two, the log grows: the next one does not rest.
         late = time.monotonic() - began > self._settings.value.drain_interval_s
         self._drain.rest = 0 if late else REST

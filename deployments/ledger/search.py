@@ -6,7 +6,7 @@ import re
 from typing import Any, Final
 
 from deployments.decision import DECISION_NAMES
-from deployments.ledger.archive import Archive, rows_of
+from deployments.ledger.archive import Archive
 from deployments.ledger.entry_id import EntryId
 from deployments.ledger.record import model_version
 from deployments.ledger.standing import Standing
@@ -54,7 +54,7 @@ class Search:
         if entry is None:  # It was drained.
             return self._archive.find(transaction_id, [entry_id.day])
         # The id may lie in the entry twice; the fresh row, which is the one that is given, is the decision.
-        rows = rows_of([entry])
+        rows = self._archive.kind.rows_of([entry])
         place = rows["transaction_id"].to_pylist().index(transaction_id)
         row: dict[str, Any] = rows.slice(place, 1).to_pylist()[0]
         return row

@@ -1,4 +1,4 @@
-"""The log in the store, for those who read it: a stream of entries, what they refer to, and the claims."""
+"""A log in the store, for those who read it: a stream of entries, what they refer to, and the claims."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,8 +24,8 @@ class StoredEntry:
     """One entry of the stream.
 
     Attributes:
-        fresh: (n,) rows that were decided by it; the others were decided before, or not at all.
-        data: the entry, for :func:`deployments.ledger.record.parse`.
+        fresh: (n,) rows that it holds for the first time; the others were decided, or said, before, or not taken.
+        data: the entry, for ``rows_of`` of its kind (:mod:`deployments.ledger.kinds`).
     """
 
     id: EntryId
@@ -46,25 +46,27 @@ def log_client(url: str) -> "redis.Redis":
 
 
 class LogStream:
-    """The log of a store. Every method raises OnlineStoreUnavailable when the store does not answer.
+    """A log of a store. Every method raises OnlineStoreUnavailable when the store does not answer.
 
     Args:
         client: a blocking client that returns bytes.
+        key: of the stream.
     """
 
-    def __init__(self, client: "redis.Redis") -> None:
+    def __init__(self, client: "redis.Redis", key: bytes = LOG_KEY) -> None:
         self._client: Any = client
+        self._key = key
 
     def length(self) -> int:
         """Return how many entries wait to be drained."""
         with _answering():
-            return int(self._client.xlen(LOG_KEY))
+            return int(self._client.xlen(self._key))
 
     def reach(self) -> tuple[EntryId, EntryId] | None:
         """Return the first id that is there and the last that ever was; None where there never was an entry."""
         with _answering():
             try:
-                facts = self._client.xinfo_stream(LOG_KEY)
+                facts = self._client.xinfo_stream(self._key)
             except redis.ResponseError as error:
                 if "no such key" not in str(error):
                     raise
@@ -77,7 +79,7 @@ class LogStream:
         """Give the entries after one, in order."""
         while True:
             with _answering():
-                found = self._client.xrange(LOG_KEY, f"({entry_id}", "+", count=ENTRIES_A_READ)
+                found = self._client.xrange(self._key, f"({entry_id}", "+", count=ENTRIES_A_READ)
             if not found:
                 return
             for name, fields in found:
@@ -88,17 +90,19 @@ class LogStream:
     def entry(self, entry_id: EntryId) -> StoredEntry | None:
         """Return an entry; None when it was drained."""
         with _answering():
-            found = self._client.xrange(LOG_KEY, str(entry_id), str(entry_id))
+            found = self._client.xrange(self._key, str(entry_id), str(entry_id))
         return StoredEntry.of(*found[0]) if found else None
 
     def forget_through(self, entry_id: EntryId) -> None:
         """Delete the entries up to one, that one included."""
         following = EntryId(entry_id.time_ms, entry_id.number + 1)
         with _answering():
-            self._client.xtrim(LOG_KEY, minid=str(following), approximate=False)
+            self._client.xtrim(self._key, minid=str(following), approximate=False)
 
     def references(self, digests: Sequence[str]) -> dict[str, str]:
         """Return what entries refer to by these digests; those that the store does not know are left out."""
+        if not digests:
+            return {}
         with _answering():
             texts = self._client.hmget(REFERENCES_KEY, list(digests))
         return {digest: text.decode() for digest, text in zip(digests, texts, strict=True) if text is not None}

@@ -7,8 +7,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from features.definitions import FEATURE_NAMES
+from features.offline import offline_matrix
 from tests.serve.conftest import Stack
 from tests.serve.test_decisions import Json, eventually, payment
+from training.arrivals import Arrivals
 
 pytestmark = pytest.mark.serve
 
@@ -31,6 +34,44 @@ def test_the_labels_of_a_file_reach_the_merchant(stack: Stack, tmp_path: Path) -
     with httpx.Client(base_url=stack.http, timeout=30) as client:
         frauds, _ = risk(client, "shop-of-the-file")
     assert frauds == 3
+
+
+def test_what_was_decided_and_labelled_is_a_history_to_train_on(stack: Stack, tmp_path: Path) -> None:
+    """The features of a payment, computed from the history, are those that it was decided by."""
+    now = datetime.now(UTC)
+    paid = [
+        payment(
+            transaction_id=f"history-{now.timestamp()}-{i}",
+            customer_id=f"history-{now.timestamp()}",
+            merchant_id="shop-of-the-history",
+            timestamp=(now - timedelta(days=10, minutes=-i)).isoformat(),
+        )
+        for i in range(6)
+    ]
+    with httpx.Client(base_url=stack.http, timeout=30) as client:
+        for body in paid:
+            assert client.post("/predict", json=body).status_code == 200
+        for taken, is_fraud in ((paid[0], True), (paid[1], True), (paid[1], False)):
+            answer = client.post("/labels", json=label(taken, is_fraud=is_fraud))
+            assert answer.json()["outcome"] in ("new", "corrected")
+        # A second ahead: it sees the labels that were known before it.
+        then = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+        later = {**paid[0], "transaction_id": f"later-{now.timestamp()}", "timestamp": then}
+        served = client.post("/predict?include=features", json=later).json()
+    assert served["degraded"] == []
+    drained = stack.tollgate("drain")
+    assert drained.returncode == 0, drained.stderr
+    made = stack.tollgate("history", "--out", str(tmp_path / "history"), "--genuine-after", "0")
+    assert made.returncode == 0, made.stderr
+    arrivals = Arrivals.of(tmp_path / "history")
+    history = arrivals.rows(0, len(arrivals))
+    rows = {row["transaction_id"]: at for at, row in enumerate(history.to_pylist())}
+    labelled = [history.column("known_labels")[rows[body["transaction_id"]]].as_py() for body in paid[:3]]
+    assert [[verdict["is_fraud"] for verdict in told] for told in labelled] == [[1], [1, 0], []]
+    assert history.column("is_fraud")[rows[paid[0]["transaction_id"]]].as_py() == 1
+    features = dict(zip(FEATURE_NAMES, offline_matrix(history)[rows[later["transaction_id"]]], strict=True))
+    assert features == served["features"]
+    assert (features["merchant_fraud_count_30d"], features["count_last_30d"]) == (1, 6)
 
 
 def check_labels(client: httpx.Client, merchant: str) -> None:

@@ -4,8 +4,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from deployments.ledger.archive import rows_of
 from deployments.ledger.entry_id import START
+from deployments.ledger.kinds import DECISIONS
 from deployments.ledger.stream import LogStream
 from features.online import AsyncOnlineStore
 from features.transaction import TransactionBatch
@@ -13,17 +13,19 @@ from features.transaction import TransactionBatch
 LONG_S = 60.0
 
 
+def rows_of(log: LogStream) -> list[dict[str, Any]]:
+    """Return the decisions in the log, in order."""
+    return [row for entry in log.after(START) for row in DECISIONS.rows_of([entry]).to_pylist()]
+
+
 def logged(log: LogStream) -> Counter[str]:
     """Return how often each transaction is decided in the log."""
-    return Counter(name for entry in log.after(START) for name in rows_of([entry])["transaction_id"].to_pylist())
+    return Counter(row["transaction_id"] for row in rows_of(log))
 
 
 def recorded(log: LogStream) -> dict[str, float]:
     """Return the probability that the log has of each transaction."""
-    found: dict[str, float] = {}
-    for entry in log.after(START):
-        found.update((row["transaction_id"], row["probability"]) for row in rows_of([entry]).to_pylist())
-    return found
+    return {row["transaction_id"]: row["probability"] for row in rows_of(log)}
 
 
 def nowhere(tmp_path: Path) -> AsyncOnlineStore:

@@ -10,9 +10,10 @@ import pytest
 
 from deployments.active_policy import rules_of
 from deployments.decision import decide, fired_rules
-from deployments.ledger.archive import ROWS, Archive, rows_of
+from deployments.ledger.archive import Archive
 from deployments.ledger.audit import Audit, audit
 from deployments.ledger.entry_id import EntryId
+from deployments.ledger.kinds import DECISIONS
 from deployments.ledger.policy import LoggedPolicy
 from deployments.ledger.record import Entry, Header
 from deployments.settings import Rule, Thresholds, Weights
@@ -75,7 +76,7 @@ def day_of(folder: Path, **header: Any) -> Archive:
     lr = Models.lr.probability(matrix) if made.lr_version else nothing
     xgb = Models.xgb.probability(matrix) if made.xgb_version else nothing
     decisions = decide(lr, xgb, POLICY.weights, POLICY.thresholds, fired, "7", made.degraded)
-    table = rows_of([stored(FIRST, Entry(made, batch, matrix, decisions))])
+    table = DECISIONS.rows_of([stored(FIRST, Entry(made, batch, matrix, decisions))])
     archive = Archive(folder)
     names = {fingerprint(): json.dumps(FEATURE_NAMES), POLICY.reference().digest: POLICY.reference().text}
     assert archive.write(table, FIRST, FIRST, names)
@@ -104,7 +105,7 @@ def changed(archive: Archive, column: str, change: Any) -> Archive:
     rows = table.to_pylist()
     [row] = [row for row in rows if row["transaction_id"] == "t20"]
     row[column] = change(row[column])
-    schema = ROWS.with_metadata(table.schema.metadata)
+    schema = DECISIONS.schema.with_metadata(table.schema.metadata)
     pq.write_table(schema.empty_table().from_pylist(rows, schema=schema), path)
     return archive
 

@@ -8,16 +8,20 @@ from contextlib import suppress
 from itertools import islice, pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.ledger.archive import Archive, ArchiveFile, count_rows, last_entry, rows_of
+from deployments.ledger.archive import Archive, ArchiveFile, count_rows, last_entry
 from deployments.ledger.compaction import Compaction, groups
 from deployments.ledger.entry_id import EntryId
+from deployments.ledger.kinds import DECISIONS
 from deployments.ledger.ledger import Ledger
 from deployments.ledger.log import DecisionLog
+from features.label import LabelBatch
+from features.online import OnlineStore
 from tests.unit.deployments.ledger.conftest import DATABASE
 from tests.unit.deployments.ledger.deaths import Killed, killed_at
 from tests.unit.deployments.ledger.entries import entry_of_ids, stored
@@ -30,7 +34,7 @@ MINUTE_MS = 60_000
 def write(archive: Archive, day: int, minute: int, *ids: str) -> bool:
     """Archive decisions on these ids as a drain does, in one file; return whether it was written."""
     entry = EntryId(NOON_MS + day * DAY_MS + minute * MINUTE_MS, 0)
-    rows = rows_of([stored(entry, entry_of_ids(*ids, decided_at_ms=entry.time_ms))])
+    rows = DECISIONS.rows_of([stored(entry, entry_of_ids(*ids, decided_at_ms=entry.time_ms))])
     return archive.write(rows, entry, entry, {})
 
 
@@ -174,11 +178,13 @@ async def test_the_deployment_drains_and_joins(
 ) -> None:
     archive, names = filled(tmp_path)
     await ledger.record(entry_of_ids("z"), 60.0)
+    now = np.array([NOON_MS])
+    OnlineStore(client).take_labels(LabelBatch(["z"], ["shop"], now, now, np.array([True]), ["analyst"]))
     settled = threading.Event()
     step = Compaction.step
 
     def noted(self: Compaction) -> int:
-        if not (joined := step(self)):
+        if not (joined := step(self)) and self._archive.kind is DECISIONS:
             settled.set()
         return joined
 
@@ -189,6 +195,7 @@ async def test_the_deployment_drains_and_joins(
     [background] = [task for task in asyncio.all_tasks() if "_drain_for_ever" in str(task.get_coro())]
     background.cancel()
     assert archived(archive) == names + Counter("z")
+    assert archived(archive.labels) == Counter("z")
     assert [len(archive.files(day)[0]) for day in archive.days()] == [1, 1, 1]
 
 

@@ -167,7 +167,7 @@ async def test_of_two_drains_at_once_one_writes(
     monkeypatch.setattr(os, "link", late)
     drains = [Drain(log, archive).cycle(), Drain(log, archive).cycle()]
     assert other == [Drained(1, 1, more=True)]
-    assert sum(drained.transactions for drained in drains) == 2
+    assert sum(drained.rows for drained in drains) == 2
     assert archived(archive) == {"a": 1, "b": 1, "c": 1}
 
 
