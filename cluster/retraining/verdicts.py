@@ -9,7 +9,6 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from deployments.ledger.archive import Archive
-from deployments.ledger.order import in_order
 from features.history import HISTORY_SCHEMA, KNOWN_LABELS
 from features.transaction import Int64s
 from training.history_files import DAY_MS
@@ -22,8 +21,8 @@ class Verdicts:
     """All archived labels, in memory: some 50 bytes each.
 
     Attributes:
-        rows: transaction_id, event_time_ms of the payment, known_ms, is_fraud; by the UTC day of the payment, of a
-            day in the order in which they were taken.
+        rows: transaction_id, event_time_ms of the payment, known_ms, is_fraud; by the UTC day of the payment,
+            those of one id in the order in which they were taken.
         day: (n,) number of that day since the epoch.
     """
 
@@ -33,7 +32,7 @@ class Verdicts:
     @classmethod
     def of(cls, labels: Archive) -> Self:
         """Return what an archive of labels holds."""
-        tables = [in_order(table).select(_COLUMNS) for day in labels.days() for table in labels.tables(day)]
+        tables = [table.select(_COLUMNS) for day in labels.days() for table in labels.tables(day)]
         rows = pa.concat_tables([labels.kind.schema.empty_table().select(_COLUMNS), *tables]).combine_chunks()
         day = rows.column("event_time_ms").to_numpy() // DAY_MS
         order = np.argsort(day, kind="stable")

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from deployments.ledger.archive import Archive, ArchiveFile, count_rows, last_entry
 from deployments.ledger.compaction import Compaction, groups
 from deployments.ledger.entry_id import EntryId
-from deployments.ledger.kinds import DECISIONS
+from deployments.ledger.kinds import DECISIONS, LABELS
 from deployments.ledger.ledger import Ledger
 from deployments.ledger.log import DecisionLog
+from deployments.ledger.stream import StoredEntry
 from features.label import LabelBatch
 from features.online import OnlineStore
 from tests.unit.deployments.ledger.conftest import DATABASE
@@ -179,12 +180,19 @@ async def test_the_deployment_drains_and_joins(
     archive, names = filled(tmp_path)
     await ledger.record(entry_of_ids("z"), 60.0)
     now = np.array([NOON_MS])
-    OnlineStore(client).take_labels(LabelBatch(["z"], ["shop"], now, now, np.array([True]), ["analyst"]))
+    label = LabelBatch(["z"], ["shop"], now, now, np.array([True]), ["analyst"])
+    for minute in range(2):
+        entry = EntryId(NOON_MS + minute * MINUTE_MS, 0)
+        rows = LABELS.rows_of([StoredEntry(entry, now > 0, label.to_json())])
+        assert archive.labels.write(rows, entry, entry, {})
+    OnlineStore(client).take_labels(label)
     settled = threading.Event()
     step = Compaction.step
+    joined_last: dict[str, int] = {}
 
     def noted(self: Compaction) -> int:
-        if not (joined := step(self)) and self._archive.kind is DECISIONS:
+        joined_last[self._archive.kind.name] = joined = step(self)
+        if joined_last == {"decisions": 0, "labels": 0}:
             settled.set()
         return joined
 
@@ -195,8 +203,9 @@ async def test_the_deployment_drains_and_joins(
     [background] = [task for task in asyncio.all_tasks() if "_drain_for_ever" in str(task.get_coro())]
     background.cancel()
     assert archived(archive) == names + Counter("z")
-    assert archived(archive.labels) == Counter("z")
+    assert archived(archive.labels) == Counter("zzz")
     assert [len(archive.files(day)[0]) for day in archive.days()] == [1, 1, 1]
+    assert [len(archive.labels.files(day)[0]) for day in archive.labels.days()] == [1, 1]
 
 
 def test_the_newest_of_two_decisions_on_an_id_is_found(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import redis
+from typer.testing import CliRunner
 
+from cluster.cli import app
 from deployments.ledger.archive import Archive
 from deployments.ledger.compaction import Compaction
 from deployments.ledger.drain import Drain
@@ -17,6 +19,7 @@ from deployments.ledger.kinds import LABELS
 from deployments.ledger.stream import LogStream, StoredEntry
 from features.label import LABEL_LOG_KEY, LabelBatch, LabelOutcome
 from features.online import OnlineStore
+from tests.unit.deployments.ledger.conftest import DATABASE
 from tests.unit.deployments.ledger.deaths import Killed, killed_at
 
 NEW, REPEATED, CORRECTED, SUPERSEDED, CONFLICT = LabelOutcome
@@ -123,6 +126,17 @@ def test_files_of_labels_are_joined(tmp_path: Path) -> None:
     assert Compaction(archive).step() == 3
     assert [len(archive.files(day)[0]) for day in archive.days()] == [1, 1]
     assert archived(archive) == [(f"{number}", True, "analyst") for number in range(4)]
+
+
+def test_the_command_drains_decisions_and_labels(client: redis.Redis, labels: LogStream, tmp_path: Path) -> None:
+    assert say(client, ("a", True, 1), ("b", True, 1)) == [NEW, NEW]
+    store = f"unix://{client.get_connection_kwargs()['path']}?db={DATABASE}"
+    command = ["drain", "--home", str(tmp_path), "--archive", str(tmp_path / "archive")]
+    drained = CliRunner().invoke(app, command, env={"TOLLGATE_REDIS_URL": store})
+    assert drained.exit_code == 0, drained.output
+    assert "0 decisions and 2 labels archived" in drained.output
+    assert archived(Archive(tmp_path / "archive").labels) == [("a", True, "analyst"), ("b", True, "analyst")]
+    assert labels.length() == 0
 
 
 def test_an_entry_is_json_of_columns() -> None:
