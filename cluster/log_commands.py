@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from deployments.ledger.audit import Audit
 
 GENUINE_AFTER_DAYS = 30
+"""Days that somebody has to complain of a payment, unless asked otherwise."""
 SHOWN = 20
 """Differences that are listed one by one."""
 
@@ -54,7 +55,7 @@ def drain_command(archive: ArchiveFolder = None, home: Home = None) -> None:
                 drain, compaction = Drain(LogStream(client, kept.kind.key), kept), Compaction(kept)
                 task = progress.add_task(kept.kind.name, total=None)
                 through = drain.end()
-                more = True
+                more = through is not None
                 total = 0
                 while more:
                     drained = drain.cycle(through=through)
@@ -111,20 +112,28 @@ def audit_command(
 def history_command(
     out: Annotated[Path, typer.Option(help="History folder to write.")],
     since: Annotated[
-        datetime | None, typer.Option(help="First UTC day of the decisions; default: all.", formats=["%Y-%m-%d"])
+        datetime | None, typer.Option(help="First UTC day of the payments; default: all.", formats=["%Y-%m-%d"])
     ] = None,
     until: Annotated[
-        datetime | None, typer.Option(help="Last UTC day of the decisions; default: all.", formats=["%Y-%m-%d"])
+        datetime | None, typer.Option(help="Last UTC day of the payments; default: all.", formats=["%Y-%m-%d"])
     ] = None,
     genuine_after: Annotated[
         int,
         typer.Option(
             min=0,
             max=3650,
-            help="Days after which an approved payment of which no label says anything was genuine. Until then it"
-            " has no label, and models do not learn from it; nor from one that was blocked or reviewed.",
+            help="Days after which an approved payment of which no label says anything was genuine. Models learn"
+            " from no younger one, fraud or not.",
         ),
     ] = GENUINE_AFTER_DAYS,
+    labels_since: Annotated[
+        datetime | None,
+        typer.Option(
+            help="First UTC day from which on every fraud that became known was posted as a label: models learn"
+            " from no payment before it. Default: the day after the first label on record.",
+            formats=["%Y-%m-%d"],
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a history that is there.")] = False,
     archive: ArchiveFolder = None,
     home: Home = None,
@@ -141,9 +150,10 @@ def history_command(
         report = decided_history(
             Archive(archive or archive_folder(standing_settings(home).data)),
             out,
+            genuine_after_days=genuine_after,
+            labels_since=labels_since and labels_since.date(),
             since=since and since.date(),
             until=until and until.date(),
-            genuine_after_days=genuine_after,
             overwrite=overwrite,
         )
         Console(stderr=True).print(report, soft_wrap=True)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -83,6 +83,8 @@ def backfill(
 ) -> BackfillReport:
     """Load the history before ``until`` into the online store, with the fraud labels known by then.
 
+    Of a whole history labels that became known after its last transaction are loaded, too, until now.
+
     Args:
         history: a history folder.
         redis_url: the online store.
@@ -100,7 +102,9 @@ def backfill(
     arrivals = Arrivals.of(history)
     with open_store(redis_url) as (store, client):
         cleared = store.clear() if clear else 0
-        report = load(store, client, arrivals, until or arrivals.end, since, show_progress=show_progress)
+        end = until or arrivals.end
+        known_by = until or max(end, datetime.now(UTC))
+        report = load(store, client, arrivals, end, since, known_by=known_by, show_progress=show_progress)
     return replace(report, cleared=cleared, duration_s=time.perf_counter() - began)
 
 
@@ -111,9 +115,14 @@ def load(
     until: datetime,
     since: datetime | None = None,
     *,
+    known_by: datetime | None = None,
     show_progress: bool,
 ) -> BackfillReport:
-    """Load arrivals into an open store; see :func:`backfill`."""
+    """Load arrivals into an open store; see :func:`backfill`.
+
+    Args:
+        known_by: labels that became known until then are loaded; None: ``until``.
+    """
     began = time.perf_counter()
     oldest, stop = arrivals.first_that_counts(until), arrivals.first_at(until)
     start = oldest if since is None else max(oldest, arrivals.first_at(since))
@@ -121,7 +130,7 @@ def load(
     mark = BackfillMark(client, arrivals)
     at = mark.resume(table)
     append(store, table.slice(at), mark, show_progress=show_progress)
-    labels = labels_known(table, until).apply(store)
+    labels = labels_known(table, known_by or until).apply(store)
     return BackfillReport(until, len(table) - at, oldest, at, labels, 0, time.perf_counter() - began)
 
 

@@ -48,6 +48,12 @@ class DayCounts:
     frauds: Counts
     unlabelled: Counts
 
+    @property
+    def labelled(self) -> range:
+        """Positions from the first day of which any row has a label to the last; all days, where none has."""
+        days = np.flatnonzero(self.rows > self.unlabelled)
+        return range(int(days[0]), int(days[-1]) + 1) if len(days) else range(len(self.rows))
+
     def index(self, day: date) -> int:
         """Return the position of a day, bounded to 0..d."""
         return min(max((day - self.first).days, 0), len(self.rows))
@@ -90,20 +96,23 @@ def split_in_time(
     Args:
         counts: the days of the history.
         since: first day to train on; by default the warm-up is left out: 37 days, or a quarter of a history
-            that is too short for it.
-        until: the day after the last test day; by default the end of the history.
-        validation_days, test_days: by default 10 % and 20 % of the days.
+            that is too short for it, and so are days before the first one with labels.
+        until: the day after the last test day; by default that after the last one with labels.
+        validation_days, test_days: by default 10 % and 20 % of the days from the first one with labels on.
 
     Raises:
         InvalidHistory: a part has no day, or too few frauds or other payments; says what to do.
     """
+    labelled = counts.labelled
     begin = 0
-    end = len(counts.rows) if until is None else counts.index(until)
-    test = max(1, round(TEST_SHARE * end)) if test_days is None else test_days
-    validation = max(1, round(VALIDATION_SHARE * end)) if validation_days is None else validation_days
+    end = labelled.stop if until is None else counts.index(until)
+    days = end - labelled.start
+    test = max(1, round(TEST_SHARE * days)) if test_days is None else test_days
+    validation = max(1, round(VALIDATION_SHARE * days)) if validation_days is None else validation_days
     if test < 1 or validation < 1:
         raise InvalidHistory(f"test ({test}) and validation ({validation}) need at least one day each")
-    train = min(WARM_UP_DAYS, int(WARM_UP_SHARE * end)) if since is None else counts.index(since)
+    warm_up = max(min(WARM_UP_DAYS, int(WARM_UP_SHARE * end)), labelled.start)
+    train = warm_up if since is None else counts.index(since)
     test_since = end - test
     gap_since = test_since - GAP_DAYS
     validation_since = gap_since - validation

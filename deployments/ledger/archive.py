@@ -84,8 +84,8 @@ class Archive:
             references: what the rows refer to, by digest.
         """
         for digest, text in references.items():
-            kind = "policies" if text.startswith("{") else "features"
-            self._place(self.folder / kind / f"{digest}.json", text.encode())
+            folder = "policies" if text.startswith("{") else "features"
+            self._place(self.folder / folder / f"{digest}.json", text.encode())
         return self._place(self._folder(first.day) / f"from-{first}.parquet", self._parquet(rows, last))
 
     def join(self, rows: pa.Table, first: EntryId, last: EntryId) -> bool:
@@ -101,25 +101,30 @@ class Archive:
         """Return the days that there are, oldest first."""
         return sorted(path.name.removeprefix("day=") for path in self.folder.glob("day=*"))
 
-    def tables(self, day: str) -> Iterator[pa.Table]:
-        """Give the rows of a day, a file at a time, in the order of decision; each once, whoever joins files."""
+    def tables(self, day: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """Give the rows of a day, a file at a time, in the order of the log; each once, whoever joins files.
+
+        Args:
+            columns: that are wanted, and no others; None: all.
+        """
+        read = None if columns is None else [*dict.fromkeys((*columns, "entry"))]
         reached = START
         files = self.files(day)[0]
         while files:
             file = files.pop(0)
             try:
-                rows, last = self.read(file), last_entry(file)
+                rows, last = self.read(file, read), last_entry(file)
             except FileNotFoundError:  # It was joined with others meanwhile.
                 files = [other for other in self.files(day)[0] if other.through > reached]
                 continue
             if file.first <= reached:
                 rows = rows.filter([EntryId.parse(entry) > reached for entry in rows["entry"].to_pylist()])
             reached = last
-            yield rows
+            yield rows if columns is None else rows.select(columns)
 
-    def read(self, file: ArchiveFile) -> pa.Table:
-        """Return all rows of a file; columns that it does not have, as an earlier release wrote it, are null."""
-        return pq.read_table(file.path, schema=self.kind.schema)
+    def read(self, file: ArchiveFile, columns: list[str] | None = None) -> pa.Table:
+        """Return all rows of a file, or some columns; those that an earlier release did not write are null."""
+        return pq.read_table(file.path, schema=self.kind.schema, columns=columns)
 
     def find(self, transaction_id: str, days: Sequence[str]) -> dict[str, Any] | None:
         """Return the row of a transaction, the newest one; None where the days have none."""

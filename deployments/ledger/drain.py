@@ -49,7 +49,7 @@ class Drain:
         self.rest = rest
 
     def end(self) -> EntryId | None:
-        """Return the id up to which the log is filled now; None where it never was.
+        """Return the id up to which the log is filled now; None where nothing waits.
 
         Raises:
             OnlineStoreUnavailable: the store did not answer.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -27,7 +28,7 @@ class Kind:
         schema: columns of the archive.
         time: the column that says when.
         references: columns of digests; the store knows what they stand for.
-        rows_of: returns what entries say as rows, those that changed nothing left out.
+        rows_of: returns as rows what entries say that was fresh then.
     """
 
     name: str
@@ -54,18 +55,16 @@ _DECISION_ROWS: Final = pa.schema(
 )
 """Columns of an entry, its place, and its header."""
 _SHARED: Final = [field for field in _DECISION_ROWS if field.name not in (*SCHEMA.names, "row")]
-_LABEL_ROWS: Final = pa.schema(
-    [
-        ("transaction_id", pa.string()),
-        ("merchant_id", pa.string()),
-        ("event_time_ms", pa.int64()),
-        ("known_ms", pa.int64()),
-        ("is_fraud", pa.bool_()),
-        ("source", pa.string()),
-        *_PLACE,
-        ("taken_at_ms", pa.int64()),
-    ]
+_LABEL: Final = (
+    ("transaction_id", pa.string()),
+    ("merchant_id", pa.string()),
+    ("event_time_ms", pa.int64()),
+    ("known_ms", pa.int64()),
+    ("is_fraud", pa.bool_()),
+    ("source", pa.string()),
 )
+"""What an entry of labels says; more, of a later release that shares the store, is left out."""
+_LABEL_ROWS: Final = pa.schema([*_LABEL, *_PLACE, ("taken_at_ms", pa.int64())])
 
 
 def _decisions(stored: Sequence[StoredEntry]) -> pa.Table:
@@ -83,10 +82,10 @@ def _decisions(stored: Sequence[StoredEntry]) -> pa.Table:
 
 def _labels(stored: Sequence[StoredEntry]) -> pa.Table:
     """Return the labels of entries that changed a verdict."""
-    columns: dict[str, Any] = {field.name: [] for field in _LABEL_ROWS}
-    for one in stored:
-        for name, values in from_json(one.data).items():
-            columns[name] += values
+    entries = [from_json(one.data) for one in stored]
+    columns: dict[str, Any] = {
+        name: pa.array(list(chain.from_iterable(entry[name] for entry in entries)), kind) for name, kind in _LABEL
+    }
     index, columns["row"] = _places([len(one.fresh) for one in stored])
     columns["entry"] = pa.array([str(one.id) for one in stored]).take(index)
     columns["taken_at_ms"] = pa.array([one.id.time_ms for one in stored], pa.int64()).take(index)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -53,12 +53,13 @@ class DecisionLog:
         client = log_client(store_url(redis_url, os.environ))
         self._log = LogStream(client)
         self._drain = Drain(self._log, archive, REST)
-        self._label_drain = Drain(LogStream(client, LABELS.key), archive.labels, REST)
-        self._compactions = (Compaction(archive), Compaction(archive.labels))
+        self._labels = LogStream(client, LABELS.key)
+        self._label_drain = Drain(self._labels, archive.labels, REST)
+        self._compaction, self._label_compaction = Compaction(archive), Compaction(archive.labels)
         self._search = Search(self._log, archive)
         self._metrics = LogMetrics()
         self._uptime = Uptime()
-        self._problem = ""
+        self._problems: dict[str, str] = {}
         self._background: asyncio.Task[None] | None = None
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
@@ -82,44 +83,56 @@ class DecisionLog:
     async def status(self) -> Status:
         """Return how much waits to be drained."""
         try:
-            waiting = await asyncio.to_thread(self._log.length)
+            waiting, labels = await asyncio.to_thread(lambda: (self._log.length(), self._labels.length()))
         except OnlineStoreUnavailable as error:
             return self._uptime.status(False, str(error), self._settings.problem)
-        return self._uptime.status(True, f"{waiting} batches wait", self._settings.problem or self._problem)
+        detail = f"{waiting} batches wait, and {labels} requests of labels"
+        problems = "; ".join(problem for problem in self._problems.values() if problem)
+        return self._uptime.status(True, detail, self._settings.problem or problems)
 
     async def _drain_for_ever(self) -> None:
+        # One file of each that is joined a turn: it takes a second or two of a core.
+        turns: dict[str, Callable[[], Awaitable[object]]] = {
+            "the log is not drained": self._drain_decisions,
+            "labels are not drained": lambda: self._drain_all(self._label_drain),
+            "files of the archive are not joined": lambda: self._run(self._compaction.step),
+            "files of labels are not joined": lambda: self._run(self._label_compaction.step),
+        }
         while True:
             await asyncio.sleep(self._settings.value.drain_interval_s)
-            try:
-                await self._drain_all()
-                # One file a turn: it takes a second or two of a core.
-                for compaction in self._compactions:
-                    await self._run(compaction.step)
-                self._problem = ""
-            except (OnlineStoreUnavailable, ForeignLog, OSError) as error:
-                self._problem = f"the log is not drained, or files of the archive are not joined: {error}"
-                logger.error(self._problem)
-            except Exception:
-                self._problem = "the log is not drained or joined, by a defect; the replica's log has it"
-                logger.exception("the log is not drained, or not joined; it is tried again")
+            for failed, turn in turns.items():
+                self._problems[failed] = await self._problem_of(failed, turn)
+
+    async def _problem_of(self, failed: str, turn: Callable[[], Awaitable[object]]) -> str:
+        """Do a part of a turn; return what went wrong, so that no other part suffers, and "" when nothing did."""
+        try:
+            await turn()
+        except (OnlineStoreUnavailable, ForeignLog, OSError) as error:
+            problem = f"{failed}: {error}"
+            logger.error(problem)
+            return problem
+        except Exception:
+            logger.exception(f"{failed}; it is tried again")
+            return f"{failed}, by a defect; the replica's log has it"
+        return ""
 
     async def _run(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._aside, work)
 
-    async def _drain_all(self) -> None:
-        """Drain what is in the log now; what comes meanwhile has its turn the next time."""
+    async def _drain_decisions(self) -> None:
         began = time.monotonic()
-        through = await self._run(self._drain.end)
-        more = True
-        while more:
-            drained = await self._run(lambda: self._drain.cycle(through=through))
-            if drained.rows:
-                self._metrics.drained(drained.rows)
-            self._metrics.waiting(await asyncio.to_thread(self._log.length))
-            more = drained.more
-        through = await self._run(self._label_drain.end)
-        while (await self._run(lambda: self._label_drain.cycle(through=through))).more:
-            pass
+        await self._drain_all(self._drain, self._metrics.drained)
+        self._metrics.waiting(await asyncio.to_thread(self._log.length))
         # Where a turn takes longer than the time between two, the log grows: the next one does not rest.
         late = time.monotonic() - began > self._settings.value.drain_interval_s
         self._drain.rest = 0 if late else REST
+
+    async def _drain_all(self, drain: Drain, count: Callable[[int], None] = lambda _: None) -> None:
+        """Drain what is in a log now; what comes meanwhile has its turn the next time."""
+        through = await self._run(drain.end)
+        more = through is not None
+        while more:
+            drained = await self._run(lambda: drain.cycle(through=through))
+            if drained.rows:
+                count(drained.rows)
+            more = drained.more

@@ -63,7 +63,7 @@ class LogStream:
             return int(self._client.xlen(self._key))
 
     def reach(self) -> tuple[EntryId, EntryId] | None:
-        """Return the first id that is there and the last that ever was; None where there never was an entry."""
+        """Return the ids of the first and the last entry that are there; None where there is none."""
         with _answering():
             try:
                 facts = self._client.xinfo_stream(self._key)
@@ -71,9 +71,8 @@ class LogStream:
                 if "no such key" not in str(error):
                     raise
                 return None
-        last = EntryId.parse(facts["last-generated-id"].decode())
-        first = facts["first-entry"]
-        return (EntryId.parse(first[0].decode()) if first else last), last
+        first, last = facts["first-entry"], facts["last-entry"]
+        return (EntryId.parse(first[0].decode()), EntryId.parse(last[0].decode())) if first else None
 
     def after(self, entry_id: EntryId) -> Iterator[StoredEntry]:
         """Give the entries after one, in order."""

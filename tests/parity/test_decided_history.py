@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -45,10 +46,15 @@ def test_features_of_the_history_are_those_that_were_logged(
             pass
         out = Path(folder) / "history"
         report = decided_history(
-            archive, out, genuine_after_days=0, show_progress=False, clock=lambda: LATER_MS / 1000
+            archive,
+            out,
+            genuine_after_days=0,
+            labels_since=date(2000, 1, 1),
+            show_progress=False,
+            clock=lambda: LATER_MS / 1000,
         )
         history = read_days(out)
-    assert (report.rows, report.strange_labels, report.repeated) == (len(arrivals), 0, 0)
+    assert (report.rows, report.tally.labels, report.tally.repeated) == (len(arrivals), report.all_labels, 0)
     row = {event.id: at for at, event in enumerate(arrivals)}
     order = [row[name] for name in history.column("transaction_id").to_pylist()]
     assert history.column("arrival").to_pylist() == order

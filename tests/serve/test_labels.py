@@ -61,7 +61,8 @@ def test_what_was_decided_and_labelled_is_a_history_to_train_on(stack: Stack, tm
     assert served["degraded"] == []
     drained = stack.tollgate("drain")
     assert drained.returncode == 0, drained.stderr
-    made = stack.tollgate("history", "--out", str(tmp_path / "history"), "--genuine-after", "0")
+    long_ago = ("--genuine-after", "0", "--labels-since", "2000-01-01")
+    made = stack.tollgate("history", "--out", str(tmp_path / "history"), *long_ago)
     assert made.returncode == 0, made.stderr
     arrivals = Arrivals.of(tmp_path / "history")
     history = arrivals.rows(0, len(arrivals))

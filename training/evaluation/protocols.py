@@ -179,7 +179,7 @@ def test_starts(protocol: Protocol, days: DayCounts) -> list[datetime]:
     """Return when each test of a protocol on a history begins, in order of time; not all need be within it."""
     if protocol.test_since:
         return [_midnight(day) for day in sorted(protocol.test_since)]
-    end = len(days.rows) - protocol.leave_out * protocol.test_days
+    end = days.labelled.stop - protocol.leave_out * protocol.test_days
     return [_midnight(days.first, end - protocol.test_days * back) for back in range(protocol.folds, 0, -1)]
 
 

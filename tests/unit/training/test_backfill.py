@@ -1,5 +1,6 @@
 """The backfill, on a real Valkey."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -145,6 +146,21 @@ def test_only_labels_known_by_then_are_applied_and_each_once(history: Path, clie
 
     assert run(history, client, 30).labels == known(30) > 0
     assert run(history, client, 31).labels == known(31) - known(30) > 0
+
+
+def test_of_a_whole_history_labels_known_after_its_end_are_loaded_too(
+    tmp_path: Path, client: "redis.Redis"
+) -> None:
+    known = ((MONDAY + DAY, True), (int(time.time() + 3600) * 1000, False))
+    events = [
+        Event("paid", MONDAY, 100, "ann", "shop", labels=known),
+        Event("last", MONDAY + 1, 100, "bob", "shop"),
+    ]
+    history = write_history(tmp_path / "history", history_table(events))
+    assert run(history, client, 0.5).labels == 0
+    assert run(history, client).labels == 1, "what will be known in an hour is not known now"
+    later = history_to_batch(history_table([Event("later", MONDAY + 9 * DAY, 1, "eve", "shop")]))
+    assert OnlineStore(client).observe(later)["merchant_delayed_frauds_7d"] == [1]
 
 
 def test_rows_that_no_window_reaches_are_left_out_and_counted(history: Path, client: "redis.Redis") -> None:

@@ -47,6 +47,17 @@ def test_bounds_can_be_given() -> None:
     )
 
 
+def test_days_without_labels_before_and_after_are_in_no_part() -> None:
+    counts = steady(200)
+    counts.unlabelled[:50] = counts.unlabelled[150:] = 100
+    counts.frauds[:50] = counts.frauds[150:] = 0
+    split = split_in_time(counts)
+    assert (split.train.since, split.validation.since) == (midnight(50), midnight(113))
+    assert (split.test.since, split.test.until) == (midnight(130), midnight(150))
+    counts.unlabelled[30:50] = 99
+    assert split_in_time(counts).train.since == midnight(37), "one labelled row is enough; then windows warm up"
+
+
 @given(days=st.integers(15, 500), test=st.integers(1, 60), validation=st.integers(1, 60))
 def test_periods_follow_each_other_and_no_label_of_the_gap_is_used(days: int, test: int, validation: int) -> None:
     try:

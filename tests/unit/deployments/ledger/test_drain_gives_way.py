@@ -37,5 +37,5 @@ async def test_a_turn_that_took_longer_than_the_time_between_two_is_followed_by_
     for took_s, rest in ((61.0, 0), (59.0, REST)):
         clock = SimpleNamespace(monotonic=iter([0.0, took_s]).__next__)
         monkeypatch.setattr("deployments.ledger.log.time", clock)
-        await deployment._drain_all()
+        await deployment._drain_decisions()
         assert deployment._drain.rest == rest

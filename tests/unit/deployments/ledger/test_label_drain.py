@@ -95,6 +95,52 @@ def test_labels_of_a_history_are_on_record_there(client: redis.Redis, labels: Lo
     assert (labels.length(), labels.reach()) == (0, None)
 
 
+def test_a_label_of_a_history_that_is_posted_is_on_record_from_then_on(
+    client: redis.Redis, labels: LogStream, tmp_path: Path
+) -> None:
+    assert say(client, ("a", True, 1), ("b", True, 1), ("c", True, 1), source=None) == [NEW, NEW, NEW]
+    for _ in range(2):
+        assert say(client, ("a", True, 1), ("c", True, 0)) == [REPEATED, SUPERSEDED]
+        assert say(client, ("a", True, 1), source=None) == [REPEATED]
+    assert say(client, ("b", False, 2)) == [CORRECTED]
+    assert say(client, ("b", True, 3), source=None) == [CORRECTED]
+    assert say(client, ("b", True, 3)) == [REPEATED]
+    archive = Archive(tmp_path).labels
+    drain_all(labels, archive)
+    assert sorted(archived(archive)) == [
+        ("a", True, "analyst"),
+        ("b", False, "analyst"),
+        ("b", True, "analyst"),
+    ]
+
+
+def test_what_a_later_release_adds_to_an_entry_is_left_out(
+    client: redis.Redis, labels: LogStream, tmp_path: Path
+) -> None:
+    assert say(client, ("a", True, 1)) == [NEW]
+    [(_, fields)] = client.xrange(LABEL_LOG_KEY)  # type: ignore[misc]
+    entry = json.dumps(json.loads(fields[b"entry"]) | {"colour": ["red"]})
+    client.xadd(LABEL_LOG_KEY, fields | {b"entry": entry.encode()})
+    archive = Archive(tmp_path).labels
+    drain_all(labels, archive)
+    assert archived(archive) == [("a", True, "analyst")] * 2
+
+
+def test_an_empty_log_of_a_store_that_was_put_back_is_nothing_to_worry_about(
+    client: redis.Redis, labels: LogStream, tmp_path: Path
+) -> None:
+    archive = Archive(tmp_path).labels
+    assert say(client, ("a", True, 1)) == [NEW]
+    [(_, fields)] = client.xrange(LABEL_LOG_KEY)  # type: ignore[misc]
+    drain_all(labels, archive)
+    client.delete(LABEL_LOG_KEY)
+    client.xadd(LABEL_LOG_KEY, fields, id="5-0")
+    client.xtrim(LABEL_LOG_KEY, maxlen=0)
+    assert Drain(labels, archive).cycle().rows == 0
+    assert say(client, ("b", True, 1)) == [NEW]
+    assert Drain(labels, archive).cycle().rows == 1
+
+
 def test_a_drain_that_dies_anywhere_loses_no_label_and_repeats_none(
     client: redis.Redis, labels: LogStream, tmp_path: Path
 ) -> None:

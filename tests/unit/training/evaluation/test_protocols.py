@@ -41,6 +41,12 @@ def test_folds_without_dates_end_with_the_history() -> None:
     assert folds[-1].test.until == day("2018-08-15")
 
 
+def test_folds_without_dates_end_where_labels_do() -> None:
+    young = days(146)
+    young.unlabelled[136:] = 1000
+    assert folds_of(load_protocol("prequential"), young)[-1].test.until == day("2018-08-15")
+
+
 @pytest.mark.parametrize("name", builtin_protocols())
 def test_every_protocol_that_comes_with_tollgate_leaves_labels_time_to_become_known(name: str) -> None:
     for fold in folds_of(load_protocol(name), days()):
