@@ -14,7 +14,8 @@ script of ours, which mends this and then becomes HAProxy.
   no name at all. So where Serve names nobody, the servers of before stay; one that is gone fails its checks.
 * Under overload an ingress would spend its time on reading requests that it must refuse. So HAProxy hands it no
   more than ``PAYMENTS`` at once, each with its whole body, lets ``WAITING`` more wait, at most for ``QUEUE_MS``,
-  and refuses the others at once.
+  and refuses the others at once. While it refuses more than it hands on, only ``WAITING_OVERLOADED`` may wait: a
+  queue that is always full takes up no burst any more, and only makes each payment wait for all of it.
 * With more clients than a fifth of its files, HAProxy keeps no connection to a replica open: each request got one
   of its own, and the ingress decided half as many. It may keep them until nearly all files are in use.
 * A key's rate holds for all ingress replicas together. So each request with a key tells among how many they are
@@ -48,6 +49,8 @@ a second, more than one event loop can read."""
 WAITING: Final = 128
 """Requests for each replica that may wait for their turn in HAProxy: 26 ms at 5,000 decisions a second. Past it
 HAProxy says 503, which costs the ingress nothing."""
+WAITING_OVERLOADED: Final = 32
+"""The same while more than half of the payments of the last second were refused."""
 QUEUE_MS: Final = 100
 """Time that one may wait, should the replica come to a halt."""
 KEPT_PERCENT: Final = 90
@@ -105,6 +108,8 @@ SHARED: Final = (
     f"    http-request set-header {SHARERS} %[nbsrv] if {{ req.fhdr(authorization) -m found }}"
     " or { req.fhdr(x-api-key) -m found }"
 )
+REFUSALS: Final = "    stick-table type integer size 1 expire 1m store gpc0_rate(1s)"
+"""One row: how many payments were refused in the last second."""
 SERVERS: Final = """\
 function give(line,  word) {{
     split(line, word, " ")
@@ -118,7 +123,15 @@ $1 == "use_backend" && $2 == root {{ print "    use_backend " twin " if is_" roo
 inside && $1 == "backend" {{
     copy = "backend " twin "\\n    http-reuse always\\n{shared}\\n"
     print
-    print "    http-request return status 503 {retry} file {overloaded} if {{ avg_queue(" root ") ge {waiting} }}"
+    print "{refusals}"
+    print "    acl waits avg_queue(" root ") ge {fewer}"
+    print "    acl full avg_queue(" root ") ge {waiting}"
+    print "    acl mostly_refused sc_gpc0_rate(0),mul(2),sub(txn.rate) gt 0"
+    print "    http-request track-sc0 int(1) if waits"
+    print "    http-request set-var(txn.rate) be_sess_rate(" root ") if waits"
+    print "    http-request set-var(txn.refused) bool(true) if full || waits mostly_refused"
+    print "    http-request sc-inc-gpc0(0) if {{ var(txn.refused) -m bool }}"
+    print "    http-request return status 503 {retry} file {overloaded} if {{ var(txn.refused) -m bool }}"
     print "{shared}"
     next
 }}
@@ -145,7 +158,14 @@ def start_script(settings: ClusterSettings) -> Path:
     known.unlink(missing_ok=True)  # Of an earlier life of the stack.
     servers.write_text(
         SERVERS.format(
-            payments=PAYMENTS, waiting=WAITING, known=known, retry=RETRY, overloaded=overloaded, shared=SHARED
+            payments=PAYMENTS,
+            waiting=WAITING,
+            fewer=WAITING_OVERLOADED,
+            refusals=REFUSALS,
+            known=known,
+            retry=RETRY,
+            overloaded=overloaded,
+            shared=SHARED,
         )
     )
     head.write_bytes(HEAD)

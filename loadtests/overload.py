@@ -22,6 +22,7 @@ from statistics import median
 from typing import Annotated, Final
 
 import typer
+import uvloop
 from rich.console import Console
 from rich.table import Table
 
@@ -279,7 +280,7 @@ def main(
     console = Console(stderr=True)
     with reporting():
         settings = standing_settings(home)
-        report, phases = asyncio.run(overload(settings, factor, seconds, connections, first, console))
+        report, phases = uvloop.run(overload(settings, factor, seconds, connections, first, console))
     out.mkdir(parents=True, exist_ok=True)
     (out / "overload.json").write_text(json.dumps(asdict(report), indent=2) + "\n")
     write_plot(out / "overload.png", phases, report.peak)

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,6 +20,7 @@ from tests.unit.cluster.haproxy_texts import DEFAULTS
 
 PAYMENTS = 2
 WAITING = 3
+FEWER = 1
 PATIENCE_S = 60
 CLIENTS = 90
 """Of the 100 that may connect: far more than a fifth of the files that HAProxy has for them."""
@@ -125,6 +126,7 @@ def replica() -> Iterator[Replica]:
 def _few_payments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cluster.haproxy.PAYMENTS", PAYMENTS)
     monkeypatch.setattr("cluster.haproxy.WAITING", WAITING)
+    monkeypatch.setattr("cluster.haproxy.WAITING_OVERLOADED", FEWER)
 
 
 @pytest.fixture
@@ -204,6 +206,42 @@ def test_one_that_finds_the_places_and_the_queue_full_is_refused_at_once(
         assert not any(one.done() for one in waiting)
         replica.may_answer.set()
         assert [one.result().status_code for one in (*taken, *waiting)] == [200] * (PAYMENTS + WAITING)
+
+
+@pytest.mark.usefixtures("_patient_queue")
+def test_while_most_are_refused_fewer_may_wait(script: Path, config: Path, replica: Replica) -> None:
+    with started(script, config) as service, ThreadPoolExecutor() as others:
+        refused = False
+        while not refused:  # What was refused a second ago is forgotten: a slow machine needs another turn.
+            filled = fill(others, service, config, replica, WAITING)
+            assert {post(service).status_code for _ in range(4 * (PAYMENTS + WAITING))} == {503}
+            replica.may_answer.set()
+            assert {one.result().status_code for one in filled} == {200}
+            replica.may_answer.clear()
+            filled = fill(others, service, config, replica, FEWER)
+            next_one = others.submit(post, service)
+            while not (refused := next_one.done()) and queued(config) == FEWER:
+                pass
+            replica.may_answer.set()
+            assert {one.result().status_code for one in filled} == {200}
+            answer = next_one.result()
+            assert answer.status_code == (503 if refused else 200)
+            replica.may_answer.clear()
+        assert answer.json()["error"]["code"] == "overloaded"
+
+
+def fill(
+    others: ThreadPoolExecutor, service: str, config: Path, replica: Replica, waiting: int
+) -> list[Future[httpx.Response]]:
+    """Post as many payments as the replica takes at once, and so many more that wait; return them."""
+    while replica.arrived.acquire(blocking=False):
+        pass
+    posted = [others.submit(post, service) for _ in range(PAYMENTS)]
+    replica.waits_for(PAYMENTS)
+    posted += [others.submit(post, service) for _ in range(waiting)]
+    while queued(config) < waiting:
+        assert not any(one.done() for one in posted)
+    return posted
 
 
 def queued(config: Path) -> int:
