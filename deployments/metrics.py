@@ -145,6 +145,7 @@ class LogMetrics:
     def __init__(self) -> None:
         self._drained = Counter("tollgate_drained_decisions", "Decisions moved to the archive.")
         self._waiting = Gauge("tollgate_undrained_batches", "Batches of the log that are not archived yet.")
+        self._labels = Gauge("tollgate_undrained_labels", "Requests with labels that are not archived yet.")
 
     def drained(self, transactions: int) -> None:
         """So many decisions are in the archive now."""
@@ -153,6 +154,10 @@ class LogMetrics:
     def waiting(self, entries: int) -> None:
         """So many batches wait."""
         self._waiting.set(entries)
+
+    def labels_waiting(self, entries: int) -> None:
+        """So many requests with labels wait."""
+        self._labels.set(entries)
 
 
 class LinkMetrics:

@@ -62,7 +62,8 @@ def writing_history(out: Path, *, overwrite: bool) -> Iterator[HistoryWriter]:
     After an error the folder is as it was before, so a failed run never costs the history that it was to replace.
 
     Raises:
-        InvalidHistory: ``out`` is not empty and ``overwrite`` is False, or holds files that are no history.
+        InvalidHistory: ``out`` is not empty and ``overwrite`` is False, or holds files that are no history, or
+            cannot be read.
     """
     _check_out(out, overwrite=overwrite)
     staging = out / _WRITING
@@ -156,6 +157,9 @@ def _check_out(out: Path, *, overwrite: bool) -> None:
         raise InvalidHistory(f"{out} holds {foreign[0]}, which is no part of a history; choose another folder")
     if entries and not overwrite:
         raise InvalidHistory(f"{out} is not empty; choose another folder, or ask to overwrite it")
+    # Other folders are partitioned by day, too, such as an archive of decisions.
+    for file in sorted(out.glob(f"{_DAY}*/*.parquet"))[:1]:
+        _check_schema(file)
 
 
 def _put_in_place(staging: Path, out: Path) -> None:

@@ -94,7 +94,7 @@ class DecisionLog:
         # One file of each that is joined a turn: it takes a second or two of a core.
         turns: dict[str, Callable[[], Awaitable[object]]] = {
             "the log is not drained": self._drain_decisions,
-            "labels are not drained": lambda: self._drain_all(self._label_drain),
+            "labels are not drained": self._drain_labels,
             "files of the archive are not joined": lambda: self._run(self._compaction.step),
             "files of labels are not joined": lambda: self._run(self._label_compaction.step),
         }
@@ -126,6 +126,10 @@ class DecisionLog:
         # Where a turn takes longer than the time between two, the log grows: the next one does not rest.
         late = time.monotonic() - began > self._settings.value.drain_interval_s
         self._drain.rest = 0 if late else REST
+
+    async def _drain_labels(self) -> None:
+        await self._drain_all(self._label_drain)
+        self._metrics.labels_waiting(await asyncio.to_thread(self._labels.length))
 
     async def _drain_all(self, drain: Drain, count: Callable[[int], None] = lambda _: None) -> None:
         """Drain what is in a log now; what comes meanwhile has its turn the next time."""

@@ -81,6 +81,15 @@ def test_a_folder_with_other_files_is_never_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
+def test_days_of_something_else_are_never_overwritten(tmp_path: Path) -> None:
+    file = tmp_path / "day=2025-01-01" / "from-1-0.parquet"
+    file.parent.mkdir()
+    pq.write_table(pa.table({"transaction_id": ["decided"]}), file)
+    with pytest.raises(InvalidHistory, match=r"from-1-0\.parquet"):
+        write_two_days(tmp_path, overwrite=True)
+    assert pq.read_table(file, partitioning=None).num_rows == 1
+
+
 def test_a_file_is_no_place_for_a_history(tmp_path: Path) -> None:
     (tmp_path / "h").write_text("")
     with pytest.raises(InvalidHistory, match="is a file"):

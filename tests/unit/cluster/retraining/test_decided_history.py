@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from cluster.cli import app
 from cluster.retraining.decided_history import DecidedHistory, decided_history
 from deployments.ledger.archive import Archive
+from deployments.ledger.compaction import Compaction
 from deployments.ledger.entry_id import EntryId
 from deployments.ledger.kinds import DECISIONS, LABELS
 from deployments.ledger.record import Entry
@@ -276,6 +277,17 @@ def test_files_of_a_release_that_did_not_say_the_order_are_read(archive: Archive
     decide(archive, 3, {"transaction_id": "b"})
     _, rows = made(archive, tmp_path / "history")
     assert {name: row["arrival"] for name, row in rows.items()} == {"a": 0, "z": 1, "b": 2}
+
+
+def test_files_of_before_are_joined_with_those_of_now(archive: Archive, tmp_path: Path) -> None:
+    decide(archive, 0, {"transaction_id": "z"})
+    [file], _ = archive.files("2026-02-02")
+    pq.write_table(pq.read_table(file.path).drop_columns("row"), file.path)
+    decide(archive, 1, {"transaction_id": "y"}, {"transaction_id": "b"})
+    decide(archive, 2, {"transaction_id": "a"}, day=1)
+    assert Compaction(archive).step() == 2
+    _, rows = made(archive, tmp_path / "history")
+    assert sorted(rows, key=lambda name: int(rows[name]["arrival"])) == ["z", "y", "b", "a"]
 
 
 def test_what_is_no_history_is_not_overwritten(archive: Archive, tmp_path: Path) -> None:

@@ -198,12 +198,17 @@ async def test_the_deployment_drains_and_joins(
 
     monkeypatch.setattr(Compaction, "step", noted)
     deployment = DecisionLog(f"unix://{client.get_connection_kwargs()['path']}?db={DATABASE}", tmp_path)
+    told: list[tuple[str, int]] = []
+    for name in ("drained", "waiting", "labels_waiting"):
+        monkeypatch.setattr(deployment._metrics, name, lambda count, name=name: told.append((name, count)))
     await deployment.reconfigure({"drain_interval_s": 0.01})
     assert await asyncio.to_thread(settled.wait, 60)
     [background] = [task for task in asyncio.all_tasks() if "_drain_for_ever" in str(task.get_coro())]
     background.cancel()
     assert archived(archive) == names + Counter("z")
     assert archived(archive.labels) == Counter("zzz")
+    assert [one for one in told if one[1]] == [("drained", 1)]
+    assert {("waiting", 0), ("labels_waiting", 0)} < set(told)
     assert [len(archive.files(day)[0]) for day in archive.days()] == [1, 1, 1]
     assert [len(archive.labels.files(day)[0]) for day in archive.labels.days()] == [1, 1]
 
