@@ -19,12 +19,12 @@ from deployments.ledger.record import Entry
 from deployments.ledger.stream import LogStream
 from features.formulas import Matrix, feature_matrix
 from features.history import history_to_batch
-from features.label import LABEL_LOG_KEY, LabelBatch
+from features.label import LABEL_LOG_KEY
 from features.offline import offline_matrix
 from features.online import OnlineStore
 from tests.parity.histories import MONDAY, history_table, labelled_histories
 from tests.parity.oracle import DAY, Event
-from tests.parity.test_online import SIZES, batches
+from tests.parity.test_online import SIZES, batches, give
 from tests.unit.deployments.ledger.entries import decided, stored
 from training.history_files import read_days
 
@@ -77,7 +77,7 @@ def decide(store: OnlineStore, archive: Archive, arrivals: Sequence[Event], size
     seen: list[Matrix] = []
     for number, events in enumerate(batches(arrivals, sizes)):
         clock = max(clock, *(event.time for event in events))
-        take(store, [label for label in pending if label[0] < clock])
+        give(store, in_time([label for label in pending if label[0] < clock]), "analyst")
         pending = [label for label in pending if label[0] >= clock]
         batch = history_to_batch(history_table(events))
         seen.append(feature_matrix(store.observe(batch)))
@@ -87,20 +87,10 @@ def decide(store: OnlineStore, archive: Archive, arrivals: Sequence[Event], size
             EntryId(LATER_MS + number // 3, number % 3),
         )
         assert archive.write(DECISIONS.rows_of([stored(name, entry)]), name, name, {})
-    take(store, pending)
+    give(store, in_time(pending), "analyst")
     return np.vstack(seen)
 
 
-def take(store: OnlineStore, labels: Sequence[tuple[int, Event, bool]]) -> None:
-    """Give labels to the store, as POST /labels does, in the order in which they became known."""
-    labels = sorted(labels, key=lambda label: label[0])
-    store.take_labels(
-        LabelBatch(
-            [event.id for _, event, _ in labels],
-            [event.merchant for _, event, _ in labels],
-            np.array([event.time for _, event, _ in labels], np.int64),
-            np.array([known for known, _, _ in labels], np.int64),
-            np.array([fraud for _, _, fraud in labels], np.bool_),
-            ["analyst"] * len(labels),
-        )
-    )
+def in_time(labels: Sequence[tuple[int, Event, bool]]) -> list[tuple[int, Event, bool]]:
+    """Return labels in the order in which they became known."""
+    return sorted(labels, key=lambda label: label[0])

@@ -190,8 +190,10 @@ def replay(store: OnlineStore, arrivals: Sequence[Event], sizes: list[int]) -> C
     return joined(seen)
 
 
-def give(store: OnlineStore, labels: Sequence[tuple[int, Event, bool]]) -> list[LabelOutcome]:
-    """Return what the store made of labels: when known, of which event, fraud or not."""
+def give(
+    store: OnlineStore, labels: Sequence[tuple[int, Event, bool]], source: str | None = None
+) -> list[LabelOutcome]:
+    """Return what the store made of labels: when known, of which event, fraud or not; and who said so."""
     return store.take_labels(
         LabelBatch(
             [event.id for _, event, _ in labels],
@@ -199,6 +201,7 @@ def give(store: OnlineStore, labels: Sequence[tuple[int, Event, bool]]) -> list[
             np.array([event.time for _, event, _ in labels], np.int64),
             np.array([known for known, _, _ in labels], np.int64),
             np.array([fraud for _, _, fraud in labels], np.bool_),
+            None if source is None else [source] * len(labels),
         )
     )
 
