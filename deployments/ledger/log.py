@@ -25,6 +25,7 @@ from features.errors import ForeignLog, OnlineStoreUnavailable
 from features.store_address import store_url
 
 Result = TypeVar("Result")
+Count = Callable[[int], None]
 NICENESS: Final = 5
 """Of a drain that gives way: a third of the time of another, where both want a core. Less, and a log that is
 filled at the peak rate would not be emptied meanwhile."""
@@ -121,22 +122,29 @@ class DecisionLog:
 
     async def _drain_decisions(self) -> None:
         began = time.monotonic()
-        await self._drain_all(self._drain, self._metrics.drained)
-        self._metrics.waiting(await asyncio.to_thread(self._log.length))
+        await self._drain_all(self._drain, self._log, self._metrics.waiting, self._metrics.drained)
         # Where a turn takes longer than the time between two, the log grows: the next one does not rest.
         late = time.monotonic() - began > self._settings.value.drain_interval_s
         self._drain.rest = 0 if late else REST
 
     async def _drain_labels(self) -> None:
-        await self._drain_all(self._label_drain)
-        self._metrics.labels_waiting(await asyncio.to_thread(self._labels.length))
+        await self._drain_all(self._label_drain, self._labels, self._metrics.labels_waiting)
 
-    async def _drain_all(self, drain: Drain, count: Callable[[int], None] = lambda _: None) -> None:
-        """Drain what is in a log now; what comes meanwhile has its turn the next time."""
+    async def _drain_all(
+        self, drain: Drain, log: LogStream, waiting: Count, drained: Count = lambda _: None
+    ) -> None:
+        """Drain what is in a log now; what comes meanwhile has its turn the next time.
+
+        Args:
+            waiting: hears how many entries wait, before each cycle and at the end.
+            drained: hears how many rows a cycle archived.
+        """
         through = await self._run(drain.end)
         more = through is not None
+        waiting(await asyncio.to_thread(log.length))
         while more:
-            drained = await self._run(lambda: drain.cycle(through=through))
-            if drained.rows:
-                count(drained.rows)
-            more = drained.more
+            cycle = await self._run(lambda: drain.cycle(through=through))
+            if cycle.rows:
+                drained(cycle.rows)
+            waiting(await asyncio.to_thread(log.length))
+            more = cycle.more

@@ -207,7 +207,7 @@ async def test_the_deployment_drains_and_joins(
     background.cancel()
     assert archived(archive) == names + Counter("z")
     assert archived(archive.labels) == Counter("zzz")
-    assert [one for one in told if one[1]] == [("drained", 1)]
+    assert [one for one in told if one[1]] == [("waiting", 1), ("drained", 1), ("labels_waiting", 1)]
     assert {("waiting", 0), ("labels_waiting", 0)} < set(told)
     assert [len(archive.files(day)[0]) for day in archive.days()] == [1, 1, 1]
     assert [len(archive.labels.files(day)[0]) for day in archive.labels.days()] == [1, 1]

@@ -1,7 +1,9 @@
 """The log of labels: what changed a verdict is on record, with who said it, and reaches the archive once."""
 
+import asyncio
 import json
 import os
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,11 +18,14 @@ from deployments.ledger.compaction import Compaction
 from deployments.ledger.drain import Drain
 from deployments.ledger.entry_id import EntryId
 from deployments.ledger.kinds import LABELS
+from deployments.ledger.ledger import Ledger
+from deployments.ledger.log import DecisionLog
 from deployments.ledger.stream import LogStream, StoredEntry
 from features.label import LABEL_LOG_KEY, LabelBatch, LabelOutcome
 from features.online import OnlineStore
 from tests.unit.deployments.ledger.conftest import DATABASE
 from tests.unit.deployments.ledger.deaths import Killed, killed_at
+from tests.unit.deployments.ledger.entries import entry_of_ids
 
 NEW, REPEATED, CORRECTED, SUPERSEDED, CONFLICT = LabelOutcome
 PAID_MS = 1_770_000_000_000
@@ -183,6 +188,32 @@ def test_the_command_drains_decisions_and_labels(client: redis.Redis, labels: Lo
     assert "0 decisions and 2 labels archived" in drained.output
     assert archived(Archive(tmp_path / "archive").labels) == [("a", True, "analyst"), ("b", True, "analyst")]
     assert labels.length() == 0
+
+
+async def test_labels_that_cannot_be_drained_keep_no_decision_waiting(
+    client: redis.Redis, ledger: Ledger, log: LogStream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ledger.record(entry_of_ids("a"), 60.0)
+    client.xadd(LABEL_LOG_KEY, {"fresh": "1", "entry": "no JSON"})
+    turned = threading.Event()
+    step = Compaction.step
+
+    def last_of_a_turn(self: Compaction) -> int:
+        joined = step(self)
+        if self._archive.kind is LABELS:
+            turned.set()
+        return joined
+
+    monkeypatch.setattr(Compaction, "step", last_of_a_turn)
+    deployment = DecisionLog(f"unix://{client.get_connection_kwargs()['path']}?db={DATABASE}", tmp_path)
+    await deployment.reconfigure({"drain_interval_s": 0.01})
+    assert await asyncio.to_thread(turned.wait, 60)
+    status = await deployment.status()
+    [background] = [task for task in asyncio.all_tasks() if "_drain_for_ever" in str(task.get_coro())]
+    background.cancel()
+    assert log.length() == 0
+    assert status["detail"] == "0 batches wait, and 1 requests of labels"
+    assert status["problem"] == "labels are not drained, by a defect; the replica's log has it"
 
 
 def test_an_entry_is_json_of_columns() -> None:
