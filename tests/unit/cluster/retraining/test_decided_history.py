@@ -222,8 +222,11 @@ def test_days_of_payments_can_be_chosen(archive: Archive, tmp_path: Path) -> Non
         ahead = {"transaction_id": f"of day {day}", "timestamp": PAID_S + day * DAY_S}
         decide(archive, 0, ahead, day=max(0, day - 1))
     decide(archive, 1, {"transaction_id": "late, of day 1", "timestamp": PAID_S + DAY_S}, day=3)
+    decide(archive, 1, {"transaction_id": "ahead, of day 1", "timestamp": PAID_S + DAY_S}, day=0)
     _, rows = made(archive, tmp_path / "history", since=date(2026, 2, 3), until=date(2026, 2, 4))
-    assert set(rows) == {"of day 2", "late, of day 1"}, "also what was dated a day ahead, and what came late"
+    assert set(rows) == {"of day 2", "late, of day 1", "ahead, of day 1"}, (
+        "also what was dated a day ahead, and what came late"
+    )
     with pytest.raises(NothingArchived, match="No payment of these days"):
         made(archive, tmp_path / "other", since=date(2027, 1, 1))
     assert not (tmp_path / "other").exists()
