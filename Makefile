@@ -5,10 +5,10 @@ INSTALLED := .venv/.installed
 SOURCES := features training deployments cluster tests loadtests
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status test check unit parity serve chaos graph load scaling growth format clean
+.PHONY: help up down status test check unit integration parity serve chaos graph load scaling growth format clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: $(INSTALLED) ## start the stack on this machine and deploy serve_config.yaml
 	@$(BIN)/tollgate up
@@ -19,15 +19,18 @@ down: $(INSTALLED) ## stop every process of the stack; data, models and logs sta
 status: $(INSTALLED) ## show what of the stack is up
 	@$(BIN)/tollgate status
 
-test: check unit parity graph ## all that CI runs
+test: check unit integration parity graph ## all that CI runs
 
 check: $(INSTALLED) ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-unit: $(INSTALLED) ## tests without Ray and without servers other than Valkey
+unit: $(INSTALLED) ## tests of one process and, where a store is needed, a Valkey
 	$(BIN)/pytest -n auto --dist worksteal tests/unit
+
+integration: $(INSTALLED) ## with one real part: MLflow, HAProxy, a Valkey that starts and stops, Locust, the command itself
+	$(BIN)/pytest -n auto --dist worksteal tests/integration
 
 parity: $(INSTALLED) ## the offline features equal the online ones
 	$(BIN)/pytest tests/parity

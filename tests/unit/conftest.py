@@ -1,31 +1,5 @@
-"""How these tests use the machine, and how Ray Serve is imported."""
+"""How these tests use the machine."""
 
-import gc
-import os
-import warnings
+from tests.in_parallel import pytest_collection_finish, pytest_configure, pytest_xdist_auto_num_workers
 
-import pytest
-
-# The workers fill the cores: a pool of threads in each, spinning as it waits, took a seventh of the time.
-os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Import Ray Serve once, where tests run: its own module warns of how it declares its fields."""
-    if hasattr(config, "workerinput") or not getattr(config.option, "numprocesses", None):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            import ray.serve  # noqa: F401
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Return one more than there are cores: a third of the time is waiting for servers and clocks."""
-    return int(os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") or (os.cpu_count() or 1) + 1)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_finish() -> None:
-    """Keep the collector from walking all that was imported, again and again."""
-    gc.collect()
-    gc.freeze()
+__all__ = ["pytest_collection_finish", "pytest_configure", "pytest_xdist_auto_num_workers"]

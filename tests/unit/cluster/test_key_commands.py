@@ -1,7 +1,5 @@
 """``tollgate keys``, as an operator types it."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,15 +39,6 @@ def test_a_key_is_printed_once_and_kept_as_a_hash(keys: Keys, file: Path) -> Non
     assert found.key.id in listed.stdout
     for said in (made.stderr, file.read_text(), listed.stdout):
         assert secret not in said
-
-
-def test_commands_at_once_lose_no_key(file: Path) -> None:
-    create = [sys.executable, "-m", "cluster", "keys", "create", "--scope", "score", "--file", str(file)]
-    running = [subprocess.Popen(create, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(5)]
-    for one in running:
-        one.communicate()
-    assert [one.returncode for one in running] == [0] * 5
-    assert len(read_keys(file)) == 5
 
 
 def test_a_key_that_is_over_at_once_is_refused(keys: Keys, file: Path) -> None:

@@ -1,18 +1,11 @@
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 
-from tests.unit.training.bundles import small_bundle
 from tests.unit.training.evaluation.test_protocols import days
 from training.bundle import Period
 from training.evaluation.errors import EvaluationRefused
-from training.evaluation.version_periods import check_not_seen, period_fold, version_periods
-from training.experiment import open_experiment
-from training.registry import RegisteredVersion
-
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
+from training.evaluation.version_periods import check_not_seen, period_fold
 
 
 def period(since: str, until: str) -> Period:
@@ -27,18 +20,6 @@ PERIODS = {
     "validation": period("2018-07-01", "2018-07-12"),
     "test": period("2018-07-19", "2018-08-15"),
 }
-
-
-def test_the_periods_of_a_version_are_those_that_its_run_recorded(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    client = MlflowClient(uri)
-    run_id = client.create_run(open_experiment(uri)).info.run_id
-    manifest = small_bundle().manifest
-    version = RegisteredVersion("tollgate", "1", run_id)
-    assert version_periods(version, manifest, uri) == {"train": manifest.training_period}
-    recorded = {name: one.model_dump(mode="json") for name, one in PERIODS.items()}
-    client.log_dict(run_id, {"periods": recorded}, "data.json")
-    assert version_periods(version, manifest, uri) == PERIODS
 
 
 def test_without_dates_a_version_is_judged_on_its_own_test_period() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.training.bundles import small_bundle
 
-PROJECT = Path(__file__).parents[3]
+PROJECT = Path(__file__).parents[2]
 LOAD_PATH = (
     "deployments/served_bundles.py",
     "training/registry.py",

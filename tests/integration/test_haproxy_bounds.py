@@ -15,8 +15,8 @@ import pytest
 
 from cluster.haproxy import start_script
 from cluster.settings import ClusterSettings
-from tests.unit.cluster.haproxy_texts import DEFAULTS
-from tests.unit.cluster.waiting_replica import PATIENCE_S, Replica
+from tests.integration.haproxy_texts import DEFAULTS
+from tests.integration.waiting_replica import PATIENCE_S, Replica
 
 PAYMENTS = 2
 WAITING = 3

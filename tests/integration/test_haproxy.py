@@ -19,7 +19,7 @@ from cluster.haproxy import (
     start_script,
 )
 from cluster.settings import ClusterSettings
-from tests.unit.cluster.haproxy_texts import DEFAULTS
+from tests.integration.haproxy_texts import DEFAULTS
 
 CONFIG = (
     DEFAULTS
