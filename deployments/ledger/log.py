@@ -121,11 +121,7 @@ class DecisionLog:
         return await asyncio.get_running_loop().run_in_executor(self._aside, work)
 
     async def _drain_decisions(self) -> None:
-        began = time.monotonic()
         await self._drain_all(self._drain, self._log, self._metrics.waiting, self._metrics.drained)
-        # Where a turn takes longer than the time between two, the log grows: the next one does not rest.
-        late = time.monotonic() - began > self._settings.value.drain_interval_s
-        self._drain.rest = 0 if late else REST
 
     async def _drain_labels(self) -> None:
         await self._drain_all(self._label_drain, self._labels, self._metrics.labels_waiting)
@@ -139,6 +135,7 @@ class DecisionLog:
             waiting: hears how many entries wait, before each cycle and at the end.
             drained: hears how many rows a cycle archived.
         """
+        began = time.monotonic()
         through = await self._run(drain.end)
         more = through is not None
         waiting(await asyncio.to_thread(log.length))
@@ -148,3 +145,6 @@ class DecisionLog:
                 drained(cycle.rows)
             waiting(await asyncio.to_thread(log.length))
             more = cycle.more
+        # Where a turn takes longer than the time between two, the log grows: the next one does not rest.
+        late = time.monotonic() - began > self._settings.value.drain_interval_s
+        drain.rest = 0 if late else REST
