@@ -9,25 +9,28 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.csv as pacsv  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from cluster.scoring.client import UNREACHABLE, UNREACHED
 from features.errors import InvalidHistory, LabelsNotTaken
 from features.label import Label
 from training.api_key import key_headers
-from training.ingestion.sources import column_names
+from training.ingestion.csv_files import is_csv
+from training.ingestion.sources import column_names, rows_of_file
 from training.progress import progress_bar
 
 TIMEOUT_S: Final = 60.0
 MAX_WAIT_S: Final = 300.0
 """How long a busy or absent service is asked again before the command gives up."""
 PAUSE_S: Final = 1.0
+NO_ROW: Final = "no_row"
+"""Outcome of a line of a CSV file that is no row."""
 EXAMPLES: Final = 10
 """Rows that were not taken of which the report says why."""
 
@@ -99,22 +102,28 @@ def post_labels(
     notes: Counter[str] = Counter()
     examples: list[tuple[int, str]] = []
     failed = rows = 0
+    reached = False
     with (
         httpx.Client(base_url=url, headers=key_headers(), timeout=TIMEOUT_S, transport=transport) as http,
         progress_bar(show=show_progress) as progress,
     ):
         task = progress.add_task(path.name, total=_total(path))
-        for items in _items(path, names, source, batch_size):
-            for result in _post(http, items, pause, clock, reached=rows > 0):
+        for some in _some_rows(path, names, source, batch_size):
+            items = [item for _, item in some if not isinstance(item, str)]
+            results = iter(_post(http, items, pause, clock, reached=reached) if items else ())
+            reached = reached or bool(items)
+            for row, item in some:
+                no_row: Json = {"error": {"code": NO_ROW, "message": item}}
+                result = no_row if isinstance(item, str) else next(results)
                 error = result.get("error")
                 outcomes[result["outcome"] if error is None else error["code"]] += 1
                 if error is not None:
                     failed += 1
                     if len(examples) < EXAMPLES:
-                        examples.append((rows + result["index"] + 1, error["message"]))
+                        examples.append((row, error["message"]))
                 elif result["note"]:
                     notes[result["note"]] += 1
-            rows += len(items)
+            rows += len(some)
             progress.update(task, completed=rows)
     return LabelReport(
         dict(outcomes), rows - failed, failed, tuple(examples), dict(notes), time.perf_counter() - began
@@ -138,38 +147,20 @@ def _checked_names(path: Path, source: str | None) -> list[str]:
 
 def _total(path: Path) -> int | None:
     """Return the number of rows, None where only reading tells."""
-    return None if _is_csv(path) else int(pq.read_metadata(path).num_rows)
+    return None if is_csv(path) else int(pq.read_metadata(path).num_rows)
 
 
-def _items(path: Path, names: list[str], source: str | None, batch_size: int) -> Iterator[list[Json]]:
-    """Yield the rows of the file, in order, as the items of requests."""
-    waiting: list[Json] = []
-    try:
-        for batch in _batches(path, names, batch_size):
-            waiting += [_item(row, source) for row in batch.to_pylist()]
-            while len(waiting) >= batch_size:
-                yield waiting[:batch_size]
-                del waiting[:batch_size]
-    except (pa.ArrowException, OSError, UnicodeError) as error:
-        raise InvalidHistory(f"{path} cannot be read: {error}") from error
-    if waiting:
-        yield waiting
-
-
-def _batches(path: Path, names: list[str], batch_size: int) -> Iterator[pa.RecordBatch]:
-    if _is_csv(path):
-        # As text: an id such as 007 stays what it is.
-        options = pacsv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()),
-            include_columns=names,
-            null_values=[""],
-            strings_can_be_null=True,
-        )
-        with pacsv.open_csv(path, convert_options=options) as reader:
-            yield from reader
-    else:
-        with pq.ParquetFile(path) as file:
-            yield from file.iter_batches(batch_size=batch_size, columns=names)
+def _some_rows(
+    path: Path, names: list[str], source: str | None, batch_size: int
+) -> Iterator[list[tuple[int, Json | str]]]:
+    """Yield the rows of the file in order: the number of each, and the item of a request or why it is no row."""
+    for number, cells, malformed in rows_of_file(path, names):
+        rows: list[tuple[int, Json | str]] = [
+            (row, _item(item, source))
+            for row, item in zip(number.tolist(), pa.table(cells).to_pylist(), strict=True)
+        ]
+        rows = sorted([*rows, *((line.row, line.reason) for line in malformed)], key=itemgetter(0))
+        yield from (rows[at : at + batch_size] for at in range(0, len(rows), batch_size))
 
 
 def _item(row: Json, source: str | None) -> Json:
@@ -241,7 +232,3 @@ def _sent(http: httpx.Client, items: list[Json]) -> tuple[list[Json] | None, str
         # What was taken before it failed is repeated by the next attempt, which changes nothing.
         return None, f"{http.base_url} took some of the labels only"
     return results, ""
-
-
-def _is_csv(path: Path) -> bool:
-    return path.name.lower().endswith((".csv", ".csv.gz"))

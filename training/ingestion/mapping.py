@@ -77,8 +77,8 @@ class TimestampFormat(_Part):
 class Labels(_Part):
     """Which cells mean what; an empty cell means: no label."""
 
-    fraud: tuple[Cell, ...] = Field(("1", "true"), strict=False, min_length=1)
-    legit: tuple[Cell, ...] = Field(("0", "false"), strict=False)
+    fraud: tuple[Cell, ...] = Field(("1", "1.0", "true", "True", "TRUE"), strict=False, min_length=1)
+    legit: tuple[Cell, ...] = Field(("0", "0.0", "false", "False", "FALSE"), strict=False)
 
 
 class CsvFormat(_Part):
@@ -87,6 +87,9 @@ class CsvFormat(_Part):
     delimiter: str = Field(",", min_length=1, max_length=1)
     encoding: str = Field("utf8", min_length=1)
     null_values: tuple[str, ...] = Field(("",), strict=False, description="Cells that stand for no value.")
+    line_ends_in_cells: bool = Field(
+        False, description="A quoted cell may hold line ends; otherwise a line is a row."
+    )
 
 
 class ColumnMapping(_Part):

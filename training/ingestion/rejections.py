@@ -18,7 +18,7 @@ from training.ingestion.sources import SourceBatch
 DUPLICATE: Final = "is the same as that of an earlier row"
 EXAMPLES_PER_REASON: Final = 3
 _MAX_VALUE: Final = 200
-"""Characters of a value that are shown; the whole row is in ``original``."""
+"""Characters of a value that are shown; the whole is in ``original`` or ``line``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ class Rejection:
 class Rejections:
     """Writes rejected rows to a Parquet file, which is created with the first of them, and counts them.
 
-    Its columns are those of :class:`Rejection`, and ``original``: the row's mapped source columns as text.
+    Its columns are those of :class:`Rejection`; ``original``: the row's mapped source columns as text; and
+    ``line``: the text of a line of CSV that is no row.
 
     Attributes:
         rows: how many there are.
@@ -51,7 +52,9 @@ class Rejections:
         self._mapping = mapping
         original = pa.struct([(column, pa.string()) for column in mapping.source_columns])
         words = [(name, pa.string()) for name in ("field", "value", "reason")]
-        self._schema = pa.schema([("file", pa.string()), ("row", pa.int64()), *words, ("original", original)])
+        self._schema = pa.schema(
+            [("file", pa.string()), ("row", pa.int64()), *words, ("original", original), ("line", pa.string())]
+        )
         self._writer: pq.ParquetWriter | None = None
 
     def add_faulty(self, batch: SourceBatch, faults: Faults) -> None:
@@ -60,13 +63,15 @@ class Rejections:
             self._add(batch, np.flatnonzero(faults.code == code), field, reason)
         lines = batch.malformed
         if lines:
+            text = pa.array([line.text for line in lines], pa.string())
             self._write(
                 batch.file,
                 pa.array([line.row for line in lines], pa.int64()),
-                pa.array([line.text for line in lines], pa.string()),
+                text,
                 "line",
                 [line.reason for line in lines],
                 pa.nulls(len(lines), self._schema.field("original").type),
+                text,
             )
 
     def add_duplicates(self, batch: SourceBatch, index: npt.NDArray[np.int64]) -> None:
@@ -89,14 +94,23 @@ class Rejections:
         }
         original = pa.StructArray.from_arrays(list(cells.values()), names=list(cells))
         value = cells.get(self._mapping.column(field) or "", nothing)
-        self._write(batch.file, pa.array(batch.row).take(at), value, field, [reason] * len(index), original)
+        self._write(
+            batch.file, pa.array(batch.row).take(at), value, field, [reason] * len(index), original, nothing
+        )
 
     def _write(
-        self, file: str, row: pa.Array, value: pa.Array, field: str, reasons: list[str], original: pa.Array
+        self,
+        file: str,
+        row: pa.Array,
+        value: pa.Array,
+        field: str,
+        reasons: list[str],
+        original: pa.Array,
+        line: pa.Array,
     ) -> None:
         n = len(row)
         value = pc.utf8_slice_codeunits(value, 0, _MAX_VALUE)
-        columns = [pa.array([file] * n), row, pa.array([field] * n), value, pa.array(reasons), original]
+        columns = [pa.array([file] * n), row, pa.array([field] * n), value, pa.array(reasons), original, line]
         table = pa.table(columns, schema=self._schema)
         if self._writer is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,38 +1,30 @@
 """The foreign tables: CSV or Parquet files, one or a folder of them, read in batches of bounded size."""
 
-import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.csv as pacsv  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from features.errors import InvalidHistory
 from features.transaction import Int64s
-from training.ingestion.mapping import ColumnMapping
+from training.ingestion.csv_files import (
+    MalformedLine,
+    RowsOfFile,
+    csv_batches,
+    csv_begin,
+    csv_columns,
+    is_csv,
+    what_is_wrong,
+)
+from training.ingestion.mapping import ColumnMapping, CsvFormat
 
 BATCH_ROWS: Final = 131_072
-_CSV_BLOCK_BYTES: Final = 8 << 20
-_BEGIN_CHARS: Final = 1 << 20
-_CSV: Final = (".csv", ".csv.gz")
 _PARQUET: Final = (".parquet", ".pq")
-
-
-@dataclass(frozen=True, slots=True)
-class MalformedLine:
-    """A line of a CSV file with too few or too many cells: its row number, its text, and what is wrong."""
-
-    row: int
-    text: str
-    reason: str
-
-
-_Part = tuple[Int64s, dict[str, pa.Array], list[MalformedLine]]
-"""Positions, cells and malformed lines of some rows of a file."""
+PLAIN_CSV: Final = CsvFormat()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,12 +66,8 @@ class Source:
             InvalidHistory: a file cannot be read on; names it.
         """
         for number, (name, path) in enumerate(self.files, start=1):
-            read = _csv_batches if _is_csv(path) else _parquet_batches
-            try:
-                for row, cells, malformed in read(path, self.mapping):
-                    yield SourceBatch(name, number, row, cells, malformed)
-            except (pa.ArrowException, OSError, UnicodeError, LookupError) as error:
-                raise InvalidHistory(f"{path} cannot be read: {_told(error)}") from error
+            for row, cells, malformed in rows_of_file(path, self.mapping.source_columns, self.mapping.csv):
+                yield SourceBatch(name, number, row, cells, malformed)
 
 
 def open_source(path: Path, mapping: ColumnMapping) -> Source:
@@ -106,6 +94,22 @@ def open_source(path: Path, mapping: ColumnMapping) -> Source:
     return Source(files, mapping, tuple(absent), total_rows)
 
 
+def rows_of_file(path: Path, columns: Sequence[str], csv: CsvFormat = PLAIN_CSV) -> Iterator[RowsOfFile]:
+    """Yield the rows of a CSV or Parquet file in order, in batches of bounded size.
+
+    Args:
+        columns: those to read; one that the file lacks is left out. Cells of a CSV file are text.
+        csv: how a CSV file is written.
+
+    Raises:
+        InvalidHistory: the file cannot be read on; names it.
+    """
+    try:
+        yield from csv_batches(path, columns, csv) if is_csv(path) else _parquet_batches(path, columns)
+    except (pa.ArrowException, OSError, UnicodeError, LookupError) as error:
+        raise InvalidHistory(f"{path} cannot be read: {what_is_wrong(error)}") from error
+
+
 def column_names(path: Path) -> tuple[str, ...]:
     """Return the names of the columns of a CSV or Parquet file, in its order.
 
@@ -128,43 +132,20 @@ def first_cell(path: Path, column: str) -> Any:
 def _head(path: Path) -> pa.Table:
     """Return the first rows of a file, or none of them, under its columns."""
     try:
-        if _is_csv(path):
-            parse = pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip")
-            return pacsv.read_csv(pa.BufferReader(_begin(path, "utf8")), parse_options=parse)
+        if is_csv(path):
+            return csv_begin(path, PLAIN_CSV)
         if _is_parquet(path):
             with pq.ParquetFile(path) as file:
                 first = next(file.iter_batches(batch_size=1), None)
                 return pa.Table.from_batches([] if first is None else [first], file.schema_arrow)
     except (pa.ArrowException, OSError, UnicodeError) as error:
-        raise InvalidHistory(f"{path} cannot be read: {_told(error)}") from error
+        raise InvalidHistory(f"{path} cannot be read: {what_is_wrong(error)}") from error
     raise InvalidHistory(f"{path} is neither .csv, .csv.gz nor .parquet")
-
-
-def _begin(path: Path, encoding: str) -> bytes:
-    """Return the first lines of a CSV file, in UTF-8.
-
-    A reader of the whole file that is closed early leaves a thread behind, which aborts a process that ends just
-    then, as it wants to call our handler of malformed lines.
-    """
-    with pa.input_stream(path) as file:
-        text = io.TextIOWrapper(file, encoding=encoding, newline="").read(_BEGIN_CHARS)
-    if len(text) == _BEGIN_CHARS:
-        text = text[: text.rfind("\n") + 1] or text
-    return text.encode()
-
-
-def _csv_names(path: Path, mapping: ColumnMapping) -> list[str]:
-    """Return the names of the columns of a CSV file."""
-    begin = pa.BufferReader(_begin(path, mapping.csv.encoding))
-    with _open_csv(begin, mapping, None, [], encoding="utf8") as reader:
-        names = list(reader.schema.names)
-        reader.read_all()
-    return names
 
 
 def _files(path: Path) -> tuple[tuple[str, Path], ...]:
     if path.is_file():
-        if not (_is_csv(path) or _is_parquet(path)):
+        if not (is_csv(path) or _is_parquet(path)):
             raise InvalidHistory(f"{path} is neither .csv, .csv.gz nor .parquet")
         return ((path.name, path),)
     if not path.is_dir():
@@ -173,15 +154,11 @@ def _files(path: Path) -> tuple[tuple[str, Path], ...]:
     for file in sorted(path.rglob("*")):
         inside = file.relative_to(path)
         hidden = any(part.startswith(("_", ".")) for part in inside.parts)
-        if file.is_file() and not hidden and (_is_csv(file) or _is_parquet(file)):
+        if file.is_file() and not hidden and (is_csv(file) or _is_parquet(file)):
             found.append((inside.as_posix(), file))
     if not found:
         raise InvalidHistory(f"{path} holds no .csv, .csv.gz or .parquet file")
     return tuple(found)
-
-
-def _is_csv(path: Path) -> bool:
-    return path.name.lower().endswith(_CSV)
 
 
 def _is_parquet(path: Path) -> bool:
@@ -191,81 +168,18 @@ def _is_parquet(path: Path) -> bool:
 def _look(path: Path, mapping: ColumnMapping) -> tuple[list[str], int | None]:
     """Return the names of the columns and the number of rows (None for CSV)."""
     try:
-        if _is_csv(path):
-            return _csv_names(path, mapping), None
+        if is_csv(path):
+            return csv_columns(path, mapping.csv), None
         with pq.ParquetFile(path) as file:
             return list(file.schema_arrow.names), int(file.metadata.num_rows)
     except (pa.ArrowException, OSError, UnicodeError, LookupError) as error:
-        raise InvalidHistory(f"{path} cannot be read: {_told(error)}") from error
+        raise InvalidHistory(f"{path} cannot be read: {what_is_wrong(error)}") from error
 
 
-def _parquet_batches(path: Path, mapping: ColumnMapping) -> Iterator[_Part]:
+def _parquet_batches(path: Path, columns: Sequence[str]) -> Iterator[RowsOfFile]:
     with pq.ParquetFile(path) as file:
-        columns = [column for column in mapping.source_columns if column in file.schema_arrow.names]
+        columns = [column for column in columns if column in file.schema_arrow.names]
         first = 1
         for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=columns):
             yield np.arange(first, first + len(batch)), {c: batch.column(c) for c in columns}, []
             first += len(batch)
-
-
-def _csv_batches(path: Path, mapping: ColumnMapping) -> Iterator[_Part]:
-    malformed: list[MalformedLine] = []
-    names = _csv_names(path, mapping)
-    columns = [column for column in mapping.source_columns if column in names]
-    first = 1
-    with _open_csv(path, mapping, columns, malformed) as reader:
-        for batch in reader:
-            row, until = _positions(first, len(batch), malformed)
-            yield row, {c: batch.column(c) for c in columns}, [m for m in malformed if m.row < until]
-            # The reader may have looked ahead: what it found there belongs to the next batch.
-            malformed[:] = [line for line in malformed if line.row >= until]
-            first = until
-    if malformed:
-        yield np.arange(0), {column: pa.array([], pa.string()) for column in columns}, malformed
-
-
-def _positions(first: int, n: int, malformed: list[MalformedLine]) -> tuple[Int64s, int]:
-    """Return the positions of n good rows from ``first`` on, which leap malformed lines, and the one after."""
-    bad = [line.row for line in malformed]
-    row = np.setdiff1d(np.arange(first, first + n + len(bad)), bad)[:n]
-    return row, int(row[-1]) + 1 if n else first
-
-
-def _open_csv(
-    file: Path | pa.NativeFile,
-    mapping: ColumnMapping,
-    columns: list[str] | None,
-    malformed: list[MalformedLine],
-    encoding: str | None = None,
-) -> Any:
-    def set_aside(line: Any) -> str:
-        reason = f"has {line.actual_columns} cells where the header has {line.expected_columns}"
-        # The reader counts the header as line 1.
-        malformed.append(MalformedLine(line.number - 1, line.text, reason))
-        return "skip"
-
-    csv = mapping.csv
-    return pacsv.open_csv(
-        file,
-        # One thread: only then does the reader number the lines that it skips.
-        read_options=pacsv.ReadOptions(
-            use_threads=False, block_size=_CSV_BLOCK_BYTES, encoding=encoding or csv.encoding
-        ),
-        parse_options=pacsv.ParseOptions(
-            delimiter=csv.delimiter, newlines_in_values=True, invalid_row_handler=set_aside
-        ),
-        convert_options=pacsv.ConvertOptions(
-            # As text: an id such as 007 stays what it is, and one bad cell spoils only its own row.
-            column_types=dict.fromkeys(mapping.source_columns, pa.string()),
-            include_columns=columns,
-            null_values=list(csv.null_values),
-            strings_can_be_null=True,
-        ),
-    )
-
-
-def _told(error: Exception) -> str:
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if "invalid UTF8" in text or "codec can't decode" in text:
-        return f"{text}; set csv.encoding in the mapping"
-    return text

@@ -251,7 +251,7 @@ def test_a_failed_ingestion_leaves_the_history_that_was_there(tmp_path: Path) ->
     folder = tmp_path / "in"
     folder.mkdir()
     write_csv(folder / "a.csv", [row(id="a")])
-    (folder / "b.csv").write_bytes((folder / "a.csv").read_bytes().replace(b"m1", b"\xff"))
+    (folder / "b.csv").write_bytes((folder / "a.csv").read_bytes().replace(b"m1", b"x" * (17 << 20)))
     with pytest.raises(InvalidHistory):
         run(folder, tmp_path / "out", overwrite=True)
     assert read_days(tmp_path / "out").column("transaction_id").to_pylist() == ["t1"]

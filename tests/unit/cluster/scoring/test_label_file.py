@@ -122,6 +122,19 @@ def test_rows_that_are_no_labels_are_told_by_their_number(tmp_path: Path) -> Non
     assert "And 2 more." in text
 
 
+def test_lines_that_are_no_rows_are_told_by_their_number_and_cost_no_other(tmp_path: Path) -> None:
+    fine = [f"t{at},2026-05-01T10:00:00Z,shop,1,,chargeback,5" for at in range(7)]
+    lines = ["x,y", *fine[:3], 't,2026-05-01T10:00:00Z,"shop,1,,chargeback,5', *fine[3:], "z"]
+    stand = Stand()
+    report = run(write(tmp_path / "labels.csv", *lines), stand, batch_size=4)
+    assert stand.taken("transaction_id") == [f"t{at}" for at in range(7)]
+    assert (report.outcomes, report.failed) == ({"new": 7, "no_row": 3}, 3)
+    assert [row for row, _ in report.examples] == [1, 5, 10]
+    assert "Row 1 was not taken: has 2 cells where the header has 7" in report.__rich__()
+    only = run(write(tmp_path / "labels.csv", "x,y"), Stand(), batch_size=4)
+    assert (only.taken, only.failed) == (0, 1)
+
+
 def test_a_service_that_is_away_is_asked_again(file: Path) -> None:
     def wrong(request: int) -> httpx.Response | None:
         if request == 0:
@@ -176,6 +189,6 @@ def test_what_is_no_file_of_labels_is_told(tmp_path: Path) -> None:
     with pytest.raises(InvalidHistory, match="lacks the column source, or give --source"):
         run(tmp_path / "labels.csv", Stand())
     assert run(tmp_path / "labels.csv", Stand(), source="chargeback").taken == 1
-    (tmp_path / "labels.csv").write_text("transaction_id,timestamp,is_fraud\nt,2026-05-01")
+    (tmp_path / "labels.parquet").write_text("no Parquet")
     with pytest.raises(InvalidHistory, match="cannot be read"):
-        run(tmp_path / "labels.csv", Stand(), source="chargeback")
+        run(tmp_path / "labels.parquet", Stand(), source="chargeback")
