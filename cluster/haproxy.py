@@ -53,6 +53,12 @@ WAITING_OVERLOADED: Final = 32
 """The same while more than half of the payments of the last second were refused."""
 QUEUE_MS: Final = 100
 """Time that one may wait, should the replica come to a halt."""
+PAYMENT_BYTES: Final = 6144
+"""Longest body, and longest headers, of a request that takes a place of a payment. One payment has a few hundred
+bytes; the contract allows it some 2,000 characters."""
+TARGET_BYTES: Final = 1024
+"""Longest target. All three together fit into HAProxy's buffer (16,384 bytes, less 1,024 that it reserves and a
+little for each header), so that it waits until they are whole."""
 KEPT_PERCENT: Final = 90
 """Share of HAProxy's files that may be in use while it keeps idle connections to replicas. They are no more than
 have been in use at once, which ``PAYMENTS`` bounds for payments; near the limit HAProxy closes idle ones first."""
@@ -116,9 +122,15 @@ function give(line,  word) {{
     copy = copy "    server " word[2] " " word[3] " track " root "/" word[2] "\\n"
     print line " maxconn {payments}"
 }}
+function other(what) {{ print "    use_backend " twin " if is_" root " " what }}
 function leave(  line) {{ if (inside && !own) while ((getline line < "{known}") > 0) give(line) }}
 /^ *acl is_[^ ]+ path \\/$/ {{ root = substr($2, 4); twin = root "-via-ingress-request-router" }}
-$1 == "use_backend" && $2 == root {{ print "    use_backend " twin " if is_" root " !{{ path /predict }}" }}
+$1 == "use_backend" && $2 == root {{
+    other("!{{ path /predict }}")
+    other("{{ req.body_size gt {bytes} }}")
+    other("{{ req.hdrs,length gt {bytes} }}")
+    other("{{ url,length gt {target} }}")
+}}
 /^[a-z]/ {{ leave(); inside = $1 == "backend" && $2 == root }}
 inside && $1 == "backend" {{
     copy = "backend " twin "\\n    http-reuse always\\n{shared}\\n"
@@ -140,9 +152,9 @@ inside && $1 == "server" {{ own = own $0 "\\n"; give($0); next }}
 END {{ leave(); if (own) printf "%s", own > "{known}"; printf "%s", copy }}
 """
 """Gives the backend of the prefix / its bound, the servers of before where Serve names none, and a twin with the
-same servers for everything but the decision on one payment.
-That alone is bounded: a bulk request or a stream may take its time. The twin has the name that Serve itself gives
-to a second backend, and looks for where it counts the requests that a node still has."""
+same servers for everything but the decision on one payment, whole and of usual length. That alone is bounded: a
+bulk request or a stream may take its time. The twin has the name that Serve itself gives to a second backend, and
+looks for where it counts the requests that a node still has."""
 
 
 def start_script(settings: ClusterSettings) -> Path:
@@ -166,6 +178,8 @@ def start_script(settings: ClusterSettings) -> Path:
             retry=RETRY,
             overloaded=overloaded,
             shared=SHARED,
+            bytes=PAYMENT_BYTES,
+            target=TARGET_BYTES,
         )
     )
     head.write_bytes(HEAD)

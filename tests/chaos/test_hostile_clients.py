@@ -19,7 +19,8 @@ from loadtests.chaos.stack_processes import replicas
 
 pytestmark = pytest.mark.chaos
 
-STALLED = 300
+STALLED = 600
+"""More than the places of two ingress replicas."""
 CONNECTIONS = min(5_000, max_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
 LEAVERS = 300
 HUGE = 100 * 2**20
@@ -71,11 +72,14 @@ def bystanders(address: tuple[str, int]) -> Iterator[None]:
     assert set(statuses) == {200}
 
 
-def test_clients_that_stall_while_they_send_a_body_hold_up_nobody(address: tuple[str, int]) -> None:
+@pytest.mark.parametrize(("content", "length"), [(b'{"timestamp": ', 200), (b" " * 20_000, 30_000)])
+def test_clients_that_stall_while_they_send_a_body_hold_up_nobody(
+    address: tuple[str, int], content: bytes, length: int
+) -> None:
     with ExitStack() as stalled:
         for _ in range(STALLED):
             connection = stalled.enter_context(socket.create_connection(address))
-            connection.sendall(request(b'{"timestamp": ', 200))
+            connection.sendall(request(content, length))
         with bystanders(address):
             pass
 

@@ -209,13 +209,46 @@ def test_bulk_requests_and_streams_take_no_payments_place(service: str, replica:
         assert {one.result().status_code for one in (*bulk, payment)} == {200}
 
 
-def test_a_payment_whose_body_does_not_come_takes_no_place_either(service: str, replica: Replica) -> None:
+LENGTH = b"content-length: %d\r\n\r\n"
+CHUNKED = b"transfer-encoding: chunked\r\n\r\n%x\r\n"
+WIDE = b"x: %s\r\n" % (b"a" * 2_900) * 4
+"""Headers that fill most of HAProxy's buffer."""
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        LENGTH % 9 + b"{",
+        LENGTH % 30_000 + b" " * 20_000,
+        LENGTH % 6_144 + b" " * 6_143,
+        CHUNKED % 9 + b"{",
+        CHUNKED % 30_000 + b" " * 20_000,
+        WIDE + LENGTH % 6_000 + b" " * 5_900,
+        WIDE[:6_000] + b"\r\n" + LENGTH % 6_144 + b" " * 6_143,
+        WIDE + CHUNKED % 30_000 + b" " * 20_000,
+    ],
+    ids=[
+        "begun",
+        "long",
+        "nearly whole",
+        "a chunk begun",
+        "a long chunk",
+        "wide",
+        "all but wide",
+        "wide and a long chunk",
+    ],
+)
+@pytest.mark.parametrize("target", [b"/predict", b"/predict?" + b"a" * 1_010, b"/predict?" + b"a" * 10_000])
+def test_a_payment_whose_body_does_not_come_takes_no_place_either(
+    service: str, replica: Replica, target: bytes, sent: bytes
+) -> None:
     replica.may_answer.set()
     stalled = [socket.create_connection(httpx.URL(service).netloc.decode().split(":")) for _ in range(PAYMENTS)]
     try:
         for connection in stalled:
-            connection.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{")
-        assert post(service).status_code == 200
+            connection.sendall(b"POST %s HTTP/1.1\r\nhost: x\r\n%s" % (target, sent))
+        for _ in range(3):
+            assert post(service).status_code == 200
     finally:
         for connection in stalled:
             connection.close()
