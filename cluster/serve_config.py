@@ -9,6 +9,7 @@ import yaml
 from cluster.registry import ALIAS, MODEL
 from cluster.settings import ClusterSettings
 from features.errors import ClusterError
+from features.yaml_text import parse_yaml
 
 
 def config_to_deploy(settings: ClusterSettings) -> tuple[Path, dict[str, Any]]:
@@ -40,7 +41,7 @@ def read_config(path: Path) -> dict[str, Any]:
         ClusterError: the file is missing, no YAML, or has no application.
     """
     try:
-        content = yaml.safe_load(path.read_text())
+        content = parse_yaml(path.read_text())
     except FileNotFoundError as error:
         raise ClusterError(f"There is no Serve config at {path}; give one with --config.") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:

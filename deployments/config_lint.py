@@ -32,6 +32,7 @@ from deployments.settings import (
 )
 from features.errors import InvalidRule
 from features.store_address import has_password
+from features.yaml_text import Loader, parse_yaml
 
 IMPORT_PATH: Final = "deployments.app:build"
 GRAPHS: Final[Mapping[str, Mapping[str, type[Settings]]]] = {
@@ -60,7 +61,7 @@ def lint(text: str) -> list[str]:
         text: the content of the file, YAML.
     """
     try:
-        content = yaml.load(text, _UniqueKeys)
+        content = parse_yaml(text, _UniqueKeys)
     except yaml.YAMLError as error:
         return [f"the file is not YAML: {error}"]
     problems = list(_unknown_keys("", content, ServeDeploySchema))
@@ -75,7 +76,7 @@ def lint(text: str) -> list[str]:
     return problems
 
 
-class _UniqueKeys(yaml.SafeLoader):
+class _UniqueKeys(Loader):
     """YAML in which a key that is given twice is an error; plain YAML loaders take the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -212,11 +213,12 @@ def _deployment(path: str, deployment: dict[str, Any], kind: type[Settings]) -> 
 
 
 def _policy(path: str, policy: PolicySettings) -> Iterator[str]:
-    for rule in policy.rules:
-        try:
-            compile_rules([rule])
-        except InvalidRule as error:
-            yield f"{path}.rules: {error}"
+    for name in ("rules", "rules_without_history"):
+        for rule in getattr(policy, name):
+            try:
+                compile_rules([rule])
+            except InvalidRule as error:
+                yield f"{path}.{name}: {error}"
 
 
 def _busy_policy(path: str, policy: dict[str, Any]) -> Iterator[str]:

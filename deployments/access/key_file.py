@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deployments.access.keys import ApiKey
 from features.errors import InvalidKeys
+from features.yaml_text import parse_yaml
 
 VARIABLE: Final = "TOLLGATE_API_KEYS_FILE"
 """Environment variable that names the file."""
@@ -32,14 +33,17 @@ def read_keys(path: Path) -> list[ApiKey]:
         InvalidKeys: it cannot be read, is no such file, or has an id twice.
     """
     try:
-        content: Any = yaml.safe_load(path.read_bytes())
+        content: Any = parse_yaml(path.read_bytes())
         keys = _File.model_validate(content).keys
     except OSError as error:
         raise InvalidKeys(f"the API keys at {path} cannot be read: {error.strerror}") from error
     except yaml.YAMLError as error:
-        raise InvalidKeys(f"the API keys at {path} are no YAML: {error}") from error
+        # Where, but not what stands there: somebody may have put a key where its hash belongs.
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else f", line {mark.line + 1}"
+        raise InvalidKeys(f"the API keys at {path} are no YAML{where}") from error
     except ValidationError as error:
-        # The input is left out of the message: somebody may have put a key where its hash belongs.
+        # The input is left out of the message for the same reason.
         faults = error.errors(include_url=False, include_input=False, include_context=False)
         words = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}" for fault in faults)
         raise InvalidKeys(f"the API keys at {path} cannot be used: {words}") from error

@@ -13,6 +13,7 @@ logger = logging.getLogger("ray.serve")
 
 POLL_S: Final = 1.0
 """How often the file is looked at, and so how long a revoked key holds."""
+OLD_KEYS: Final = "the API keys in force are the old ones"
 
 _Seen = tuple[int, int, int]
 
@@ -53,11 +54,18 @@ class LiveKeys:
         except InvalidKeys as error:
             self._refuse(str(error))
             return
+        except Exception:
+            # Whoever looks again and again must not end: a key that is revoked would hold for ever.
+            problem = f"{OLD_KEYS}: {self._path} could not be read, by a defect; the replica's log has it"
+            if problem != self.problem:
+                logger.exception(problem)
+            self.problem = problem
+            return
         self.problem = ""
         logger.warning("%d API keys are in force, read from %s", len(self.ring), self._path)
 
     def _refuse(self, reason: str) -> None:
-        problem = f"the API keys in force are the old ones: {reason}"
+        problem = f"{OLD_KEYS}: {reason}"
         if problem != self.problem:
             self.problem = problem
             logger.error(problem)

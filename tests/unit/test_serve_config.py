@@ -182,6 +182,7 @@ RULE = {"id": "a", "when": "amount > 1", "reason": "why"}
         (_update("Router", name="Rooter"), "no such deployment; known are Ingress, Router"),
         (_policy(thresholds={"block": 0.1}), "must not exceed"),
         (_policy(rules=[RULE | {"when": "amont > 1"}]), "rule a: 'amont'"),
+        (_policy(rules_without_history=[RULE | {"when": "amont > 1"}]), "rules_without_history: rule a: 'amont'"),
         (_policy(rules=[RULE, RULE]), "rule ids must differ"),
         (lambda config: config["http_options"].update(port="x"), "http_options.port"),
         (lambda config: config["applications"][0].update(args={"redis": "x"}), "args.redis"),

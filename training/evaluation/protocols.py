@@ -20,6 +20,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from features.definitions import DAY_MS, LABEL_DELAY_MS
+from features.yaml_text import parse_yaml
 from training.bundle import Period
 from training.evaluation.errors import EvaluationRefused
 from training.split import MIN_FRAUDS, WARM_UP_DAYS, WARM_UP_SHARE, DayCounts, count_part
@@ -229,7 +230,7 @@ def _fold(protocol: Protocol, days: DayCounts, test_since: datetime) -> Fold:
 
 def _parsed(text: str, form: TypeAdapter[_T], where: str) -> _T:
     try:
-        return form.validate_python(yaml.safe_load(text))
+        return form.validate_python(parse_yaml(text))
     except yaml.YAMLError as error:
         raise EvaluationRefused(f"{where} is not YAML: {error}") from error
     except ValidationError as error:

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from features.errors import InvalidHistory
+from features.yaml_text import parse_yaml
 
 IdField = Literal["transaction_id", "customer_id", "merchant_id", "device_id"]
 WordField = Literal["currency", "merchant_category", "transaction_type", "geo_location", "fraud_pattern"]
@@ -186,7 +187,7 @@ def parse_mapping(text: str, name: str) -> ColumnMapping:
         InvalidHistory: the text is not YAML, or breaks the model; names the key.
     """
     try:
-        content: Any = yaml.safe_load(text)
+        content: Any = parse_yaml(text)
     except yaml.YAMLError as error:
         raise InvalidHistory(f"column mapping {name} is not YAML: {error}") from error
     if not isinstance(content, Mapping):

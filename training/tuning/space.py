@@ -10,6 +10,7 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from features.yaml_text import parse_yaml
 from training.fit_parameters import FitParameters
 from training.tuning.errors import TuningRefused
 
@@ -89,7 +90,7 @@ def load_space(file: Path | None = None) -> Space:
         raise TuningRefused(f"There is no file {file}.")
     name = file or "space.yaml"
     try:
-        space = _FORM.validate_python(yaml.safe_load(text))
+        space = _FORM.validate_python(parse_yaml(text))
     except yaml.YAMLError as error:
         raise TuningRefused(f"{name} is not YAML: {error}") from error
     except ValidationError as error:

@@ -31,7 +31,10 @@ def test_what_was_written_is_read_and_this_user_alone_may_read_it(file: Path) ->
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("keys: [", "no YAML"),
+        ("keys: [", "no YAML, line 1"),
+        ("# tg_abcdefgh_secret\nkeys: [{not_after: 2026-02-30T00:00:00Z}]", "no YAML, line 2"),
+        ("keys: !!int tg_abcdefgh_secret", "no YAML, line 1"),
+        ("[" * 5000, "no YAML"),
         ("", "valid dictionary"),
         ("keys: 3", "keys"),
         ("keys: []\ncolour: red", "colour"),
@@ -97,7 +100,11 @@ def test_a_change_of_the_file_is_taken_and_a_broken_one_keeps_the_old_keys(file:
     live.refresh()
     assert live.ring.find(first_text.encode()) is None
     assert live.ring.find(second_text.encode()) is not None
-    for breaks in (lambda: file.write_text("keys: ["), file.unlink):
+    for breaks in (
+        lambda: file.write_text("keys: ["),
+        lambda: file.write_text("keys: [{not_after: 2026-02-30T00:00:00Z}]"),
+        file.unlink,
+    ):
         breaks()
         live.refresh()
         assert "the old ones" in live.problem
@@ -106,6 +113,27 @@ def test_a_change_of_the_file_is_taken_and_a_broken_one_keeps_the_old_keys(file:
     live.refresh()
     assert live.problem == ""
     assert live.ring.find(first_text.encode()) is not None
+
+
+def test_a_defect_ends_no_watch_is_told_and_logged_once(
+    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_keys(file, [])
+    live = LiveKeys(file)
+    write_keys(file, [new_key([Scope.SCORE])[0]])
+
+    def defect(_: Path) -> None:
+        raise AssertionError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(live_keys, "read_keys", defect)
+        live.refresh()
+        live.refresh()
+    assert "the old ones" in live.problem
+    assert "by a defect" in live.problem
+    assert len([one for one in caplog.records if one.exc_info]) == 1
+    live.refresh()
+    assert (len(live.ring), live.problem) == (1, "")
 
 
 async def test_the_file_is_looked_at_again_and_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
