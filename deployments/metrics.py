@@ -102,6 +102,15 @@ class DecisionMetrics:
             "tollgate_degraded_decisions", "Transactions that were decided without a part.", ("part",)
         )
 
+        self._superseded = Counter(
+            "tollgate_superseded_decisions",
+            "Decisions that were told while the store was away, and do not stand: another was recorded first.",
+        )
+
+    def superseded(self, decisions: int) -> None:
+        """So many decisions were told that do not stand."""
+        self._superseded.inc(decisions)
+
     def decided(self, decisions: Decisions) -> None:
         """A batch was decided; rows that had been before, and conflicts, are no new decisions."""
         retries, conflicts = len(decisions.earlier), len(decisions.conflicts)

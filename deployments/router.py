@@ -64,12 +64,13 @@ class Router:
         collect_seldom()
         circuits = CircuitMetrics()
         self._circuits = {name: Breaker(name, circuits, BreakerSettings()) for name in ("features", "lr", "xgb")}
+        self._metrics = DecisionMetrics()
         self._ledger = Ledger(
             AsyncOnlineStore(store_url(redis_url, os.environ), STORE_TIMEOUT_S),
             Spool(spool or spool_folder(data_folder(os.environ))),
             circuits,
+            self._metrics.superseded,
         )
-        self._metrics = DecisionMetrics()
         self._parts = {"features": light(features), "lr_model": light(lr), "xgb_model": light(xgb)}
         self._observe = hot_call(self._parts["features"], "observe")
         self._score = {name: hot_call(self._parts[f"{name}_model"], "score") for name in ("lr", "xgb")}

@@ -25,6 +25,8 @@ logger = logging.getLogger("ray.serve")
 
 LARGE_BYTES: Final = 64 * 1024
 """Size from which a single transaction is looked at before it is validated; a good one has 200 bytes."""
+LATE_S: Final = 0.5
+"""How long past the earliest deadline of a batch the graph is waited for: it keeps to that, unless it hangs."""
 MIN_LEFT_S: Final = 0.001
 Decide = Callable[[TransactionBatch, bool, TimeLeft], Awaitable[Decisions]]
 """From a batch, whether its features are wanted, and its time left, to its decisions."""
@@ -135,8 +137,10 @@ class Scoring:
             left_s=max(min(item.deadline for item in items) - now, MIN_LEFT_S),
         )
         try:
-            # The graph keeps to the earliest deadline; a graph that does not answer must not hold a slot for ever.
-            async with asyncio.timeout_at(max(item.deadline for item in items)):
+            # The graph keeps to the earliest deadline. One that does not answer must hold no slot for ever, and a
+            # payment not for as long as a bulk request in its batch may take.
+            deadlines = [item.deadline for item in items]
+            async with asyncio.timeout_at(min(max(deadlines), min(deadlines) + LATE_S)):
                 return batch, await self._decide(batch, any(item.include_features for item in items), time)
         except TimeoutError as error:
             raise DeadlineExceeded("the decision was not made in time; retry after a pause") from error

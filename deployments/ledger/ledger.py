@@ -9,7 +9,7 @@ import asyncio
 import json
 import logging
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
@@ -46,12 +46,20 @@ class Ledger:
         store: where the log, and the claims that decisions are found by, are kept.
         spool: where decisions wait that the store does not take.
         observer: hears of the store's circuit.
+        superseded: hears how many decisions were told that do not stand.
     """
 
-    def __init__(self, store: AsyncOnlineStore, spool: Spool, observer: CircuitObserver) -> None:
+    def __init__(
+        self,
+        store: AsyncOnlineStore,
+        spool: Spool,
+        observer: CircuitObserver,
+        superseded: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._store = store
         self._spool = spool
         self._waiting = Waiting()
+        self._superseded = superseded
         self._breaker = Breaker("decision_log", observer, BreakerSettings())
         self._settings = RecordSettings()
         self._policies: dict[str, str] = {}
@@ -73,8 +81,10 @@ class Ledger:
     @property
     def problem(self) -> str:
         """What an operator should see to; "" when nothing waits."""
-        waiting = self._spool.waiting_bytes
-        return f"{waiting} bytes of decisions wait in the spool for the store" if waiting else ""
+        waiting, aside = self._spool.waiting_bytes, self._spool.set_aside
+        problems = [f"{waiting} bytes of decisions wait in the spool for the store"] if waiting else []
+        problems += [f"{aside} files of the spool hold decisions that could not be read"] if aside else []
+        return "; ".join(problems)
 
     async def record(self, entry: Entry, timeout_s: float) -> bool:
         """Return once the entry is durable: True if the log has it, False if it waits in the spool.
@@ -106,7 +116,7 @@ class Ledger:
         """Commit a batch, and before it those of ours that wait and hold an id of it: they were told first."""
         earlier = self._waiting.entries(entry.batch.transaction_id)
         for waiting in earlier:
-            await self._committed(waiting.entry, waiting.data, waiting.claims)
+            await self._recorded_late(waiting.entry, waiting.data, waiting.claims)
         found = await self._committed(entry, data, own_claims)
         for waiting in earlier:
             self._waiting.forget(waiting.entry.batch.transaction_id)
@@ -156,19 +166,41 @@ class Ledger:
         count = 0
         await self._spool.seal()
         for file in self._spool.left():
+            recorded = 0
             for spooled in file.entries:
-                [size] = _LENGTH.unpack_from(spooled)
-                policy, data = spooled[_LENGTH.size : _LENGTH.size + size], spooled[_LENGTH.size + size :]
-                written = Written.parse(data)
-                entry = entry_of(written.header, columns_of([written]))
+                try:
+                    entry, data, policy = _told(spooled)
+                except Exception:
+                    # As of another release. It keeps those behind it waiting no longer than it takes to say so.
+                    logger.exception("an entry of the spool cannot be read")
+                    continue
                 # Another replica, with another policy, may have made the decision.
-                self._policies.setdefault(entry.header.policy, policy.decode())
-                await self._committed(entry, data, claims(entry.batch))
+                self._policies.setdefault(entry.header.policy, policy)
+                await self._recorded_late(entry, data, claims(entry.batch))
                 self._waiting.forget(entry.batch.transaction_id)
-                count += 1
-            file.remove()
+                recorded += 1
+            file.end(recorded == len(file.entries))
+            count += recorded
         await self._spool.seal()
+        await self._spool.look()
         return count
+
+    async def _recorded_late(self, entry: Entry, data: bytes, own_claims: Sequence[bytes]) -> None:
+        """Commit a batch that was told before, and say which of its decisions do not stand."""
+        found = await self._committed(entry, data, own_claims)
+        if not found:
+            return
+        texts = decision_texts(entry.decisions, entry.header)
+        told = [
+            (entry.batch.transaction_id[row], texts[row], value)
+            for row, value in found
+            # What was recorded, and not confirmed, is found again.
+            if value.split(b"\n", 2)[0::2] != [own_claims[row], texts[row]]
+        ]
+        if told:
+            self._superseded(len(told))
+            for name, text, value in told:
+                logger.error("the decision on %r that was told, %r, does not stand: %r does", name, text, value)
 
     async def _catch_up_for_ever(self) -> None:
         while True:
@@ -197,3 +229,11 @@ class Ledger:
             arguments += (claim, text)
         found = await self._store.run(self._commit, keys, arguments)
         return list(zip(found[0::2], found[1::2], strict=True))
+
+
+def _told(spooled: bytes) -> tuple[Entry, bytes, str]:
+    """Return an entry of the spool, its bytes, and the text of its policy."""
+    [size] = _LENGTH.unpack_from(spooled)
+    policy, data = spooled[_LENGTH.size : _LENGTH.size + size], spooled[_LENGTH.size + size :]
+    written = Written.parse(data)
+    return entry_of(written.header, columns_of([written])), data, policy.decode()

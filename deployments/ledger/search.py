@@ -36,8 +36,8 @@ class Search:
         """
         if day is not None and not _DAY.fullmatch(day):
             raise InvalidTransaction("query.day", "must be a day as YYYY-MM-DD")
-        row = self._in_store(transaction_id) if day is None else None
-        if row is None:
+        row = self._in_store(transaction_id)
+        if row is None or day not in (None, EntryId.parse(row["entry"]).day):
             days = self._archive.days()[-DAYS:] if day is None else [day]
             row = self._archive.find(transaction_id, days)
         if row is None:

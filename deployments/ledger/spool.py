@@ -25,8 +25,12 @@ from features.errors import DecisionNotRecorded
 logger = logging.getLogger("ray.serve")
 
 SUFFIX: Final = ".spool"
+UNREAD: Final = ".unread"
+"""Of a file of which something could not be recorded: it is kept, and not looked at again."""
 _FRAME: Final = struct.Struct("<II")
 """Length and CRC-32 of an entry, in front of it."""
+MAX_ENTRY_BYTES: Final = 2**26
+"""No entry is longer: a batch has some KB, and a bulk chunk half a MB."""
 MAX_FILE_BYTES: Final = 8 * 2**20
 """Size from which a replica begins another file: what is taken over is read as a whole."""
 
@@ -44,6 +48,8 @@ class Spool:
         self._lock = asyncio.Lock()
         self.waiting_bytes = self._measured()
         """Bytes that wait, of all replicas; those of others as of the last look."""
+        self.set_aside = self._set_aside()
+        """Files of which something could not be recorded, as of the last look."""
 
     async def append(self, entry: bytes, max_bytes: int) -> Path:
         """Return the file that the entry is in, once it is on the disk.
@@ -68,7 +74,7 @@ class Spool:
     async def look(self) -> None:
         """Find out how much waits: other replicas of this machine may have begun files, and died."""
         async with self._lock:
-            self.waiting_bytes = self._measured()
+            self.waiting_bytes, self.set_aside = self._measured(), self._set_aside()
 
     def close(self) -> None:
         """Let go of our file; another replica takes it over."""
@@ -82,7 +88,7 @@ class Spool:
         for path in sorted(self._folder.glob(f"*{SUFFIX}"), key=_age):
             if path != own and (file := _held(path)) is not None:
                 with file:
-                    yield SpoolFile(path, _entries(file))
+                    yield SpoolFile(path, *_entries(file))
 
     def _write(self, entry: bytes) -> Path:
         if self._file is not None and self._file.tell() > MAX_FILE_BYTES:
@@ -120,6 +126,9 @@ class Spool:
             os.close(folder)
         return file
 
+    def _set_aside(self) -> int:
+        return sum(1 for _ in self._folder.glob(f"*{UNREAD}"))
+
     def _measured(self) -> int:
         return sum(_size(path) for path in self._folder.glob(f"*{SUFFIX}"))
 
@@ -130,10 +139,18 @@ class SpoolFile:
 
     path: Path
     entries: list[bytes]
+    whole: bool
+    """Whether no entry was damaged."""
 
-    def remove(self) -> None:
-        """Remove the file: its entries are recorded."""
-        self.path.unlink(missing_ok=True)
+    def end(self, recorded: bool) -> None:
+        """Remove the file if it is whole and its entries are recorded; else keep it for somebody to look at."""
+        if self.whole and recorded:
+            self.path.unlink(missing_ok=True)
+            return
+        aside = self.path.with_suffix(UNREAD)
+        with suppress(FileNotFoundError):
+            self.path.rename(aside)
+            logger.error("not all of what waited in the spool could be recorded; it is kept at %s", aside)
 
 
 def _age(path: Path) -> float:
@@ -167,18 +184,26 @@ def _held(path: Path) -> FileIO | None:
     return file
 
 
-def _entries(file: FileIO) -> list[bytes]:
-    """Return the whole entries of a file. A torn last one was never answered for."""
+def _entries(file: FileIO) -> tuple[list[bytes], bool]:
+    """Return the entries of a file, without damaged ones, and whether there were none of these.
+
+    A torn last one is passed over: it was never answered for.
+    """
     data = file.readall()
     entries: list[bytes] = []
     at = 0
+    whole = True
     while at + _FRAME.size <= len(data):
         size, crc = _FRAME.unpack_from(data, at)
         entry = data[at + _FRAME.size : at + _FRAME.size + size]
-        if len(entry) < size or zlib.crc32(entry) != crc:
+        if len(entry) < size:
+            whole &= size <= MAX_ENTRY_BYTES
             break
-        entries.append(entry)
+        if zlib.crc32(entry) == crc:
+            entries.append(entry)
+        else:
+            whole = False
         at += _FRAME.size + size
-    if at < len(data):
+    if whole and at < len(data):
         logger.warning("a spool ends in %d bytes of an entry that was not finished", len(data) - at)
-    return entries
+    return entries, whole

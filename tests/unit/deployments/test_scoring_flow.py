@@ -200,6 +200,17 @@ async def test_a_graph_that_never_answers_does_not_hold_its_slot_for_ever() -> N
     assert (await service.predict(encode(GOOD), b"")).status == 200
 
 
+async def test_a_payment_does_not_wait_for_a_hanging_graph_as_long_as_a_bulk_request_beside_it_may() -> None:
+    graph = Graph(gate=asyncio.Event())
+    service = scoring(graph, deadline_ms=10, bulk_deadline_ms=600_000, batch=BatchSettings(slots=1))
+    async with asyncio.timeout(30):
+        payment, bulk = await asyncio.gather(
+            service.predict(encode(GOOD), b""), service.predict_batch(encode([GOOD, GOOD]), b"")
+        )
+    assert [len(batch) for batch in graph.seen] == [3]
+    assert (payment.status, bulk.status) == (503, 503)
+
+
 def array(*names: str) -> bytes:
     return encode([good(transaction_id=name) for name in names])
 

@@ -58,12 +58,13 @@ class Ledgers:
 
     spools: list[Spool] = field(default_factory=list)
     stores: list[AsyncOnlineStore] = field(default_factory=list)
+    superseded: list[int] = field(default_factory=list)
 
     def __call__(self, store: AsyncOnlineStore, folder: Path, circuits: Circuits | None = None) -> Ledger:
         """Return a ledger on a store, with its spool in a folder."""
         self.spools.append(Spool(folder))
         self.stores.append(store)
-        ledger = Ledger(store, self.spools[-1], circuits or Circuits())
+        ledger = Ledger(store, self.spools[-1], circuits or Circuits(), self.superseded.append)
         ledger.take(RecordSettings(timeout_ms=60_000), BreakerSettings(), POLICY)
         return ledger
 

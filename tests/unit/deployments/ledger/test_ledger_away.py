@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -52,6 +53,52 @@ async def test_what_the_store_took_before_it_failed_again_still_stands(
     road.open, road.closes_after = True, None
     await ledger.catch_up()
     assert recorded(log) == {"a": 0.75}
+
+
+@pytest.mark.parametrize("changes", [{}, {"amount": 11}], ids=["a retry", "another body"])
+async def test_what_was_told_and_does_not_stand_is_counted_and_named(
+    ledger: Ledger,
+    ledger_of: Ledgers,
+    road: Road,
+    store: AsyncOnlineStore,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    changes: dict[str, Any],
+) -> None:
+    await ledger.record(entry_of_ids("a", "b", score=0.75), LONG_S)
+    # Another replica reaches the store, and decides one of them anew.
+    other = ledger_of(store, tmp_path / "another")
+    assert await other.record(decided(transactions({"transaction_id": "a", **changes})), LONG_S)
+    assert ledger_of.superseded == []
+    road.open = True
+    assert await ledger.catch_up() == 1
+    assert ledger_of.superseded == [1]
+    [said] = [one.getMessage() for one in caplog.records if "does not stand" in one.getMessage()]
+    assert "'a'" in said
+    assert "0.75" in said
+
+
+async def test_what_was_recorded_and_not_confirmed_stands(ledger: Ledger, ledger_of: Ledgers, road: Road) -> None:
+    await ledger.record(entry_of_ids("a", score=0.75), LONG_S)
+    road.open = True
+    await ledger.record(entry_of_ids("a", score=0.25), LONG_S)
+    assert await ledger.catch_up() == 1
+    assert ledger_of.superseded == []
+
+
+async def test_an_entry_that_cannot_be_read_keeps_none_behind_it_waiting(
+    ledger: Ledger, road: Road, log: LogStream, tmp_path: Path
+) -> None:
+    await ledger.record(entry_of_ids("a", score=0.75), LONG_S)
+    await ledger._spool.append(b"of another release", 2**30)
+    await ledger.record(entry_of_ids("b", score=0.5), LONG_S)
+    road.open = True
+    assert await ledger.catch_up() == 2
+    assert recorded(log) == {"a": 0.75, "b": 0.5}
+    assert ledger.problem == "1 files of the spool hold decisions that could not be read"
+    [kept] = (tmp_path / "spool").glob("*.unread")
+    assert b"of another release" in kept.read_bytes()
+    assert await ledger.catch_up() == 0
 
 
 async def test_who_gives_up_while_the_disk_is_busy_finds_what_is_recorded(

@@ -7,6 +7,7 @@ import redis
 
 from deployments.ledger.archive import Archive
 from deployments.ledger.drain import Drain
+from deployments.ledger.entry_id import EntryId
 from deployments.ledger.ledger import Ledger
 from deployments.ledger.search import Search
 from deployments.ledger.stream import LogStream
@@ -44,11 +45,16 @@ async def test_a_decision_is_found_wherever_it_is_now(
     assert list(in_log["features"].values()) == entry.matrix[1].tolist()
     assert (in_log["decision"], in_log["model_scores"]) == ("REVIEW", {"lr": 0.75, "xgb": None})
     assert (in_log["policy"], in_log["degraded"]) == ({"model": "tollgate"}, ["xgb"])
+    day = EntryId.parse(in_log["entry"]).day
+    assert search.find("a/\u00e9 b", day) == in_log
+    with pytest.raises(DecisionUnknown, match="is on record"):
+        search.find("a/\u00e9 b", "2001-01-01")
     Drain(log, archive).cycle()
     assert search.find("a/\u00e9 b") == in_log
     client.delete(CLAIM_PREFIX + "a/\u00e9 b".encode())  # A day later.
     assert search.find("a/\u00e9 b") == in_log
-    assert search.find("a/\u00e9 b", archive.days()[0]) == in_log
+    assert search.find("a/\u00e9 b", day) == in_log
+    assert archive.days() == [day]
 
 
 async def test_what_was_not_decided_is_not_found(ledger: Ledger, log: LogStream, tmp_path: Path) -> None:

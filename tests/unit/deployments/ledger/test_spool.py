@@ -44,7 +44,7 @@ async def test_a_file_that_is_being_recorded_by_one_is_not_given_to_another(
     files = spools().left()
     file = next(files)
     assert left(spools()) == []
-    file.remove()
+    file.end(True)
     assert list(files) == []
     assert files_in(tmp_path) == []
 
@@ -57,18 +57,39 @@ async def test_a_torn_last_entry_is_passed_over(spools: Spools, tmp_path: Path, 
     await writer.seal()
     [path] = files_in(tmp_path)
     os.truncate(path, path.stat().st_size - cut)
-    assert left(spools()) == [b"one"]
+    [file] = spools().left()
+    assert (file.entries, file.whole) == ([b"one"], True)
 
 
-async def test_a_damaged_entry_ends_the_file(spools: Spools, tmp_path: Path) -> None:
+@pytest.mark.parametrize("at", [-1, 8, 3], ids=["the last one", "the first one", "the length of the first one"])
+async def test_a_damaged_entry_is_passed_over_and_its_file_kept(spools: Spools, tmp_path: Path, at: int) -> None:
     writer = spools()
     await writer.append(b"one", PLENTY)
     await writer.append(b"two", PLENTY)
     await writer.seal()
     [path] = files_in(tmp_path)
-    data = path.read_bytes()
-    path.write_bytes(data[:-1] + b"x")
-    assert left(spools()) == [b"one"]
+    data = bytearray(path.read_bytes())
+    data[at] ^= 0x80
+    path.write_bytes(data)
+    reader = spools()
+    found = []
+    for file in reader.left():
+        found += file.entries
+        file.end(True)
+    assert found == {-1: [b"one"], 8: [b"two"], 3: []}[at]
+    assert [(path.suffix, path.read_bytes()) for path in files_in(tmp_path)] == [(".unread", data)]
+    await reader.look()
+    assert (reader.set_aside, reader.waiting_bytes, left(reader)) == (1, 0, [])
+
+
+async def test_a_file_whose_entries_were_not_all_recorded_is_kept(spools: Spools, tmp_path: Path) -> None:
+    writer = spools()
+    await writer.append(b"one", PLENTY)
+    await writer.seal()
+    for file in writer.left():
+        file.end(False)
+    [path] = files_in(tmp_path)
+    assert path.suffix == ".unread"
 
 
 async def test_files_are_small_so_that_each_can_be_read_as_a_whole(
