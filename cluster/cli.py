@@ -159,7 +159,7 @@ def _standing(settings: ClusterSettings) -> str:
 
 
 def _show_addresses(settings: ClusterSettings) -> None:
-    from cluster.status import without_password
+    from features.store_address import public_address
 
     now = datetime.now(UTC).isoformat(timespec="seconds")
     body = f'{{"timestamp": "{now}", "customer_id": "C777777", "merchant_id": "Grocery", "amount": 40.0}}'
@@ -167,7 +167,7 @@ def _show_addresses(settings: ClusterSettings) -> None:
         "",
         f"API docs       {settings.http_url}/docs",
         f"Ray dashboard  {settings.dashboard_url}",
-        f"MLflow         {without_password(settings.mlflow_uri)}",
+        f"MLflow         {public_address(settings.mlflow_uri)}",
         "",
         f"curl -s {settings.http_url}/predict{_key_header(settings)} -H 'content-type: application/json' "
         f"-d '{body}'",

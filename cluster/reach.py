@@ -74,7 +74,9 @@ def check_head(settings: ClusterSettings) -> None:
         raise ClusterError(
             f"What answers at {address} is no Ray head: its GCS listens at 6390, unless configured."
         )
-    valkey.check_answers(settings.redis_url, f"{settings.redis_address} (TOLLGATE_REDIS_URL)")
+    name = f"{settings.redis_address} (TOLLGATE_REDIS_URL)"
+    valkey.check_answers(settings.redis_url, name)
+    valkey.check_keeps(settings.redis_url, name)
     if not registry.answers(settings.mlflow_uri):
         raise ClusterError("The model registry at MLFLOW_TRACKING_URI does not answer from this machine.")
 

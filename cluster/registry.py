@@ -13,6 +13,7 @@ from cluster.settings import LOOPBACK, ClusterSettings
 from cluster.waiting import wait_until
 from features.definitions import fingerprint
 from features.errors import ClusterError
+from features.store_address import public_address
 
 MODEL = "tollgate"
 ALIAS = "champion"
@@ -89,7 +90,9 @@ def champion(uri: str) -> Champion | None:
         ClusterError: the registry does not answer, or refuses.
     """
     if not answers(uri):
-        raise ClusterError(f"The model registry at {uri} does not answer; see MLFLOW_TRACKING_URI.")
+        raise ClusterError(
+            f"The model registry at {public_address(uri)} does not answer; see MLFLOW_TRACKING_URI."
+        )
     # Imported here because it takes two seconds, which `tollgate --help` need not wait for.
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
@@ -99,5 +102,5 @@ def champion(uri: str) -> Champion | None:
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
-        raise ClusterError(f"The model registry at {uri} refused: {error}") from error
+        raise ClusterError(f"The model registry at {public_address(uri)} refused: {error}") from error
     return Champion(str(found.version), found.tags.get("feature_fingerprint"))

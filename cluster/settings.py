@@ -7,7 +7,7 @@ from os import cpu_count
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cluster.hosts import Hosts, hosts_from
 from cluster.processes import WORK_FOLDER
@@ -20,6 +20,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
 ALL_INTERFACES = ""
 DATA = "data"
+REGISTRY_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "file", "databricks")
 
 Port = int
 
@@ -119,6 +120,8 @@ class ClusterSettings(BaseModel):
     redis_password_file: Path | None = None
     redis_ca_file: Path | None = None
     allow_plaintext_redis: bool = False
+    # When the embedded store hands what it acknowledged to the disk: each second, or before it acknowledges.
+    valkey_fsync: Literal["everysec", "always"] = "everysec"
     mlflow_uri_external: str | None = None
     api_keys_file: Path | None = None
     allow_anonymous: bool = False
@@ -132,6 +135,23 @@ class ClusterSettings(BaseModel):
     # The graph passes batches by gRPC; Ray's default of 30 % of the memory would be reserved for nothing.
     object_store_bytes: int = Field(default=200_000_000, ge=80_000_000)
     haproxy_threads: int = Field(default_factory=lambda: max(1, (cpu_count() or 1) // 2), ge=1)
+
+    @field_validator("redis_url_external")
+    @classmethod
+    def _a_store(cls, url: str | None) -> str | None:
+        if url is not None:
+            store_address.check_address(url)
+        return url
+
+    @field_validator("mlflow_uri_external")
+    @classmethod
+    def _a_registry(cls, uri: str | None) -> str | None:
+        scheme, separator, _ = (uri or "").partition("://")
+        if separator and scheme.partition("+")[0] not in REGISTRY_SCHEMES:
+            raise ClusterError(
+                f"MLFLOW_TRACKING_URI must be an address of {', '.join(REGISTRY_SCHEMES)}, not of {scheme}."
+            )
+        return uri
 
     @property
     def redis_address(self) -> str:
@@ -263,7 +283,7 @@ def settings_from(
             TOLLGATE_PORT_<NAME>, TOLLGATE_DATA_FOLDER, TOLLGATE_REDIS_URL, MLFLOW_TRACKING_URI are read, and those
             of access: TOLLGATE_HOST, TOLLGATE_API_KEYS_FILE, TOLLGATE_ALLOW_ANONYMOUS, TOLLGATE_RAY_AUTH, and the
             variables of :mod:`features.store_address`; of several hosts those of :mod:`cluster.hosts`, and
-            TOLLGATE_LOGICAL_CPUS.
+            TOLLGATE_LOGICAL_CPUS and TOLLGATE_VALKEY_FSYNC.
         home: the state folder.
         config: the Serve config file.
         host: address that clients are let in at.
@@ -280,6 +300,8 @@ def settings_from(
     optional: dict[str, str | int] = {} if transactions is None else {"first_model_transactions": transactions}
     if cpus := environment.get("TOLLGATE_LOGICAL_CPUS"):
         optional["logical_cpus"] = cpus
+    if fsync := environment.get("TOLLGATE_VALKEY_FSYNC"):
+        optional["valkey_fsync"] = fsync
     folder = (home or Path(environment.get("TOLLGATE_HOME") or ".tollgate")).resolve()
     data = Path(environment.get(folders.VARIABLE) or folder / DATA).resolve()
     try:
@@ -288,6 +310,8 @@ def settings_from(
             if (given := environment.get(f"TOLLGATE_PORT_{name.upper()}")) is not None:
                 numbers[name] = given
         numbers |= dict(_split(port) for port in ports)
+        if unknown := sorted(numbers.keys() - Ports.model_fields.keys()):
+            raise ClusterError(f"There is no port {unknown[0]}; there are {', '.join(Ports.model_fields)}.")
         return ClusterSettings.model_validate(
             {
                 "home": folder,

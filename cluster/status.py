@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import httpx
 import redis
@@ -11,6 +10,7 @@ from cluster import head, registry, valkey, worker
 from cluster.serve_rest import applications
 from cluster.settings import ClusterSettings
 from features.errors import ClusterError
+from features.store_address import public_address
 from training.api_key import key_headers
 
 READY_TIMEOUT_S = 5.0
@@ -45,18 +45,8 @@ def status(settings: ClusterSettings) -> list[Part]:
     return parts
 
 
-def without_password(url: str) -> str:
-    """Returns an address as it may be shown.
-
-    >>> without_password("redis://user:secret@host:6379/0")
-    'redis://user:***@host:6379/0'
-    """
-    parts = urlsplit(url)
-    return url if parts.password is None else url.replace(f":{parts.password}@", ":***@", 1)
-
-
 def _online_store(settings: ClusterSettings) -> Iterator[Part]:
-    address = without_password(settings.redis_url)
+    address = settings.redis_address
     try:
         with valkey.client_of(settings.redis_url) as client:
             info = client.info()
@@ -74,7 +64,7 @@ def _registry(settings: ClusterSettings) -> Iterator[Part]:
     detail = f"champion is version {champion.version}" if champion else "no champion; run `tollgate train`"
     if champion and not champion.fits:
         detail += ", whose features this release does not compute (docs/operations.md: Upgrading)"
-    yield Part("Model registry", champion is not None, detail, without_password(settings.mlflow_uri))
+    yield Part("Model registry", champion is not None, detail, public_address(settings.mlflow_uri))
 
 
 def _ray(settings: ClusterSettings) -> Iterator[Part]:

