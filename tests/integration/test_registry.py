@@ -205,9 +205,9 @@ def test_a_server_that_refuses_connections_is_named_without_its_password() -> No
         reserved.bind(("127.0.0.1", 0))  # Bound but not listening: connections are refused.
         port = reserved.getsockname()[1]
         with pytest.raises(RegistryUnavailable, match=f"http://127.0.0.1:{port} cannot be reached") as refusal:
-            Registry(f"http://ada:secret@127.0.0.1:{port}").resolve("champion")
+            Registry(f"http://ada:{password}@127.0.0.1:{port}").resolve("champion")
     # Serve shows the whole traceback of a replica that fails.
-    assert "secret" not in "".join(traceback.format_exception(refusal.value))
+    assert password not in "".join(traceback.format_exception(refusal.value))
 
 
 def test_a_password_never_shows() -> None:
