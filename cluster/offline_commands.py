@@ -78,7 +78,12 @@ def train_command(
     history: History,
     workers: Annotated[int, typer.Option(min=1, help="Ray Train workers.")] = 2,
     parameters: Parameters = None,
-    promote: Annotated[bool, typer.Option(help="Make the new version the champion.")] = True,
+    promote: Annotated[
+        bool,
+        typer.Option(
+            help="Make the new version the champion, unless it is worse beyond noise, or nobody can tell."
+        ),
+    ] = True,
     review_cost: ReviewCost = REVIEW_COST,
     wrong_block_cost: WrongBlockCost = WRONG_BLOCK_COST,
     loss_share: LossShare = LOSS_SHARE,

@@ -29,6 +29,7 @@ class TrainingReport:
         ensemble: weights of the two models.
         facts: how the fit went.
         durations_s: step to seconds.
+        against: why it was not promoted although it was to be; "" otherwise.
     """
 
     version: RegisteredVersion
@@ -42,6 +43,7 @@ class TrainingReport:
     ensemble: EnsembleWeights
     facts: FitFacts
     durations_s: Mapping[str, float]
+    against: str = ""
 
     def to_json(self) -> str:
         """Return the version, the version of its data, and its metrics on the test period, as JSON text."""
@@ -55,6 +57,9 @@ class TrainingReport:
     def __rich__(self) -> RenderableType:
         """Return the report as tables and sentences."""
         alias = f", now {self.alias!r}" if self.alias else ", not promoted"
+        if self.against:
+            command = f"tollgate models promote {self.version.version}"
+            alias += f": {self.against}. `{command}` judges again on a --history, or takes --force and a --reason"
         steps = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in self.durations_s.items())
         logistic = f"{self.facts.lr_iterations} iterations of Newton's method, {self.facts.lr_steps} steps"
         if not self.facts.lr_converged:

@@ -32,6 +32,7 @@ from training.local_ray import local_ray
 from training.metrics import ScoreMetrics
 from training.model_card import model_card
 from training.progress import progress_bar
+from training.promotion import reason_against
 from training.registry import CHAMPION, MODEL_NAME, RegisteredVersion, Registry
 from training.report import TrainingReport
 from training.scratch import scratch_folder
@@ -72,14 +73,15 @@ def train(
     show_progress: bool = True,
     entering: Callable[[str], None] = lambda _: None,
 ) -> TrainingReport:
-    """Fit both models on a history, evaluate them on its last days, register the bundle, and promote it.
+    """Fit both models on a history, evaluate them on its last days, and register the bundle.
 
     The same data, parameters, number of workers, cores and ``created_at`` give the same bundle, bit for bit.
 
     Args:
         history: a history folder (:mod:`training.history_files`).
         tracking_uri: MLflow's address: ``http(s)://`` or ``sqlite:///``.
-        alias: what names the new version if ``promote``.
+        promote: let the alias name the new version, unless :func:`training.promotion.reason_against` says why not.
+        alias: what names the version that decides.
         workers: Ray Train workers.
         since, until, validation_days, test_days: bounds of the split (:func:`training.split.split_in_time`).
         origin: what the run says of where the parameters came from.
@@ -100,7 +102,7 @@ def train(
     """
     with _Steps.shown(entering, show=show_progress) as steps:
         with steps.step("split"):
-            experiment = open_experiment(tracking_uri)
+            experiment, registry = open_experiment(tracking_uri), Registry(tracking_uri)
             version_of_data = data_version(history)
             days = count_days(history)
             split = split_in_time(
@@ -128,6 +130,11 @@ def train(
                 judged = rows.judge(fold, bundle)
                 metrics = judged.metrics(bundle.manifest.thresholds.fraud)
                 sample = np.concatenate(list(rows.matrices(np.arange(min(SAMPLE_ROWS, len(rows.held))))))
+                against = (
+                    reason_against(judged, lambda other: rows.judge(fold, other), registry, model_name, alias)
+                    if promote
+                    else ""
+                )
                 bundle = _with_card(_with_metrics(bundle, metrics), judged, costs)
         with steps.step("register"):
             run_id = log_run(
@@ -148,12 +155,13 @@ def train(
                 xgb=fitted.xgb,
                 sample=sample,
             )
-            version = _register(Registry(tracking_uri), bundle, run_id, model_name)
-            if promote:
-                Registry(tracking_uri).promote(version.version, alias, model_name)
+            version = _register(registry, bundle, run_id, model_name)
+            if promote and not against:
+                registry.promote(version.version, alias, model_name)
     return TrainingReport(
         version=version,
-        alias=alias if promote else None,
+        alias=alias if promote and not against else None,
+        against=against,
         split=split,
         counts=counts,
         metrics=metrics,

@@ -76,7 +76,7 @@ class Protocol(BaseModel):
 
     title: str = Field("", max_length=200)
     source: str = Field("", max_length=500)
-    test_since: tuple[date, ...] = ()
+    test_since: tuple[Annotated[date, Field(ge=date(2000, 1, 1), lt=date(2100, 1, 1))], ...] = ()
     folds: _Days = 1
     leave_out: int = Field(0, ge=0, le=365)
     test_days: _Days = 7
@@ -145,7 +145,11 @@ def load_protocol(name_or_path: str) -> Protocol:
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise EvaluationRefused(f"There is no protocol file {path}.")
-        return _parsed(path.read_text(encoding="utf-8"), TypeAdapter(Protocol), str(path))
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise EvaluationRefused(f"{path} cannot be read: {error}.") from error
+        return _parsed(text, TypeAdapter(Protocol), str(path))
     known = builtin_protocols()
     if name_or_path not in known:
         raise EvaluationRefused(

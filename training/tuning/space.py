@@ -85,7 +85,10 @@ def load_space(file: Path | None = None) -> Space:
     if file is None:
         text = resources.files("training.tuning").joinpath("space.yaml").read_text(encoding="utf-8")
     elif file.is_file():
-        text = file.read_text(encoding="utf-8")
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise TuningRefused(f"{file} cannot be read: {error}.") from error
     else:
         raise TuningRefused(f"There is no file {file}.")
     name = file or "space.yaml"

@@ -90,10 +90,10 @@ class Study:
         """
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / STUDY_FILE
-        there = _StudyFile.model_validate_json(file.read_bytes()) if file.is_file() else None
+        there = _found(file, restart=restart)
         differences = there.settings.differences(settings) if there else []
         if there is None or restart:
-            if set(differences) & {"data_sha256", "fingerprint", "folds"}:
+            if there is None or set(differences) & {"data_sha256", "fingerprint", "folds"}:
                 shutil.rmtree(folder / ROWS_FOLDER, ignore_errors=True)
             for name in (OUTCOMES_FILE, BEST_FILE, RESULT_FILE):
                 (folder / name).unlink(missing_ok=True)
@@ -123,6 +123,19 @@ class Study:
             file.flush()
             os.fsync(file.fileno())
         self._outcomes[outcome.trial, outcome.fold] = outcome
+
+
+def _found(file: Path, *, restart: bool) -> _StudyFile | None:
+    """Return what a search that was begun says of itself; None where there is none, or it may be forgotten."""
+    try:
+        return _StudyFile.model_validate_json(file.read_bytes()) if file.is_file() else None
+    except ValidationError as error:
+        if restart:
+            return None
+        raise TuningRefused(
+            f"{file} cannot be read, as that of another release: {error.errors()[0]['msg']}. Choose another folder"
+            " with --out, or begin anew with --restart."
+        ) from error
 
 
 def write_at_once(file: Path, text: str) -> None:

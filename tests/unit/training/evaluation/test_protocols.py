@@ -73,11 +73,15 @@ def test_a_protocol_can_be_a_file_of_ones_own(tmp_path: Path) -> None:
         ("colour: red", "colour.*not permitted"),
         ("validation: end", "validation takes 7 of 7 days"),
         ("[unclosed", "is not YAML"),
+        ("test_since: [2018-02-30]", "is not YAML"),
+        ("test_since: [9999-12-31]", r"test_since\.0: Input should be less than"),
+        ("test_since: [0001-01-05]", r"test_since\.0: Input should be greater than"),
+        ("title: caf\udce9", "cannot be read"),
     ],
 )
 def test_a_malformed_protocol_file_says_what_is_wrong(tmp_path: Path, text: str, words: str) -> None:
     file = tmp_path / "own.yaml"
-    file.write_text(text, encoding="utf-8")
+    file.write_text(text, encoding="utf-8", errors="surrogateescape")
     with pytest.raises(EvaluationRefused, match=words):
         load_protocol(str(file))
 

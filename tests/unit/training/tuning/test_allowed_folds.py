@@ -26,10 +26,18 @@ def test_earlier_weeks_are_taken_the_latest_first(protocol: str) -> None:
     assert [fold.name for fold in folds] == ["2018-07-25", "2018-07-18", "2018-07-11"]
 
 
-def test_folds_of_ones_own_are_taken_as_they_are(tmp_path: Path) -> None:
+def test_folds_of_ones_own_are_held_to_the_same(tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
-    own.write_text("test_since: [2018-08-08]", encoding="utf-8")
-    assert [fold.name for fold in tuning_folds(str(own), days())] == ["2018-08-08"]
+    own.write_text("test_since: [2018-08-01]", encoding="utf-8")
+    assert [fold.name for fold in tuning_folds(str(own), days())] == ["2018-08-01"]
+    for text, since in (
+        ("test_since: [2018-08-08]", "2018-08-08"),
+        ("test_since: [2018-08-02]", "2018-08-08"),
+        ("{test_since: [2018-07-11], held_back: true}", "2018-07-11"),
+    ):
+        own.write_text(text, encoding="utf-8")
+        with pytest.raises(TuningRefused, match=f"from {since} on this history is held back"):
+            tuning_folds(str(own), days())
 
 
 def test_of_another_history_the_last_week_is_held_back() -> None:

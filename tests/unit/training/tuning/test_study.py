@@ -4,7 +4,7 @@ import pytest
 
 from tests.unit.training.tuning.made_up_study import opened
 from training.tuning.errors import TuningRefused
-from training.tuning.study import OUTCOMES_FILE, ROWS_FOLDER
+from training.tuning.study import OUTCOMES_FILE, ROWS_FOLDER, STUDY_FILE
 from training.tuning.trial import FoldOutcome
 
 OUTCOME = FoldOutcome(trial=1, fold="a", metrics={"lr": {"roc_auc": 0.1 + 0.2}})
@@ -34,6 +34,18 @@ def test_another_search_is_not_gone_on_with(changed: dict[str, object], tmp_path
     opened(tmp_path)
     with pytest.raises(TuningRefused, match=rf"other settings \({next(iter(changed))}\)"):
         opened(tmp_path, **changed)
+
+
+def test_a_search_of_another_release_is_refused_and_forgotten_by_a_restart(tmp_path: Path) -> None:
+    opened(tmp_path)
+    (tmp_path / ROWS_FOLDER).mkdir()
+    text = (tmp_path / STUDY_FILE).read_text(encoding="utf-8")
+    (tmp_path / STUDY_FILE).write_text(text.replace("{", '{"colour": "red",', 1), encoding="utf-8")
+    with pytest.raises(TuningRefused, match=r"study\.json cannot be read, as that of another release: Extra"):
+        opened(tmp_path)
+    opened(tmp_path, restart=True)
+    assert not (tmp_path / ROWS_FOLDER).exists()
+    opened(tmp_path)
 
 
 def test_a_restart_forgets_outcomes_but_keeps_features_of_the_same_data(tmp_path: Path) -> None:
