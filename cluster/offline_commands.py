@@ -34,7 +34,14 @@ def simulate_command(
         int, typer.Option(min=7, max=366, help="Length of the history in days, from 2025-01-01 on.")
     ] = 120,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same history.")] = 7,
-    fraud_rate: Annotated[float, typer.Option(min=0.0001, max=0.2, help="Share of frauds.")] = 0.006,
+    fraud_rate: Annotated[
+        float,
+        typer.Option(
+            min=0.0001,
+            max=0.2,
+            help="Share of frauds; a very small history has some more, as each pattern is in it.",
+        ),
+    ] = 0.006,
     overwrite: Overwrite = False,
 ) -> None:
     """Write a simulated history of payments, with labelled fraud of several patterns."""

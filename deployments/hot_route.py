@@ -10,7 +10,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from deployments.errors import RETRY_AFTER_S, ErrorBody
+from deployments.errors import RETRY_AFTER_S, ErrorBody, FieldError
 from deployments.responses import error_json
 
 REQUEST_ID: Final = b"x-request-id"
@@ -116,4 +116,5 @@ async def read_body(receive: Receive, limit: int) -> bytes | None:
 def too_large(limit: int) -> Answer:
     """Return the 413 answer."""
     message = f"the body has more than {limit} bytes; send fewer items a request"
-    return Answer(413, error_json(ErrorBody(code="body_too_large", message=message)))
+    details = [FieldError(field="body", message=f"must have at most {limit} bytes")]
+    return Answer(413, error_json(ErrorBody(code="body_too_large", message=message, details=details)))

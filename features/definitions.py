@@ -53,6 +53,12 @@ class Window:
     name: str
     duration_ms: int
 
+    @property
+    def words(self) -> str:
+        """The length in words: "the last hour", "24 hours", "1 day"."""
+        number, unit = self.name[:-1], {"h": "hour", "d": "day"}[self.name[-1]]
+        return "the last hour" if self.name == "1h" else f"{number} {unit}{'' if number == '1' else 's'}"
+
 
 H1: Final = Window("1h", HOUR_MS)
 H24: Final = Window("24h", DAY_MS)
@@ -151,13 +157,12 @@ class Feature:
 
 
 def _customer_features() -> list[Feature]:
-    span = {"1h": "the last hour", "24h": "24 hours", "7d": "7 days", "30d": "30 days"}
     counts = [
         Feature(
             f"count_last_{w.name}",
             "count",
             (f"customer_count_{w.name}",),
-            f"the customer made {{value:.0f}} payments in {span[w.name]}",
+            f"the customer made {{value:.0f}} payments in {w.words}",
             "log1p",
         )
         for w in CUSTOMER_WINDOWS
@@ -167,7 +172,7 @@ def _customer_features() -> list[Feature]:
             f"amount_last_{w.name}",
             "major_units",
             (f"customer_amount_{w.name}",),
-            f"the customer spent {{value:,.2f}} in {span[w.name]}",
+            f"the customer spent {{value:,.2f}} in {w.words}",
             "log1p",
         )
         for w in CUSTOMER_WINDOWS
@@ -177,7 +182,7 @@ def _customer_features() -> list[Feature]:
             f"avg_amount_{w.name}",
             "mean",
             (f"customer_amount_{w.name}", f"customer_count_{w.name}"),
-            f"the customer's mean payment over {span[w.name]} is {{value:,.2f}}",
+            f"the customer's mean payment over {w.words} is {{value:,.2f}}",
             "log1p",
         )
         for w in (D7, D30)
@@ -187,7 +192,7 @@ def _customer_features() -> list[Feature]:
             name,
             "ratio_to_mean",
             (f"customer_amount_{w.name}", f"customer_count_{w.name}"),
-            f"the amount is {{value:.1f}} times the customer's mean over {span[w.name]}",
+            f"the amount is {{value:.1f}} times the customer's mean over {w.words}",
             "log1p",
         )
         for name, w in (("amount_ratio", D7), ("amount_ratio_30d", D30))
@@ -196,7 +201,7 @@ def _customer_features() -> list[Feature]:
         f"amount_drift_{D7.name}",
         "ratio_of_means",
         tuple(f"customer_{what}_{w.name}" for w in (D7, D30) for what in ("amount", "count")),
-        f"the customer's mean payment over {span[D7.name]} is {{value:.1f}} times that over {span[D30.name]}",
+        f"the customer's mean payment over {D7.words} is {{value:.1f}} times that over {D30.words}",
         "log1p",
     )
     return [*counts, *amounts, *means, *ratios, drift]
@@ -208,7 +213,7 @@ def _merchant_features() -> list[Feature]:
             f"merchant_count_last_{level.window.name}",
             "count",
             (f"merchant_count_{level.window.name}",),
-            f"the merchant took {{value:.0f}} payments in {level.window.name}",
+            f"the merchant took {{value:.0f}} payments in {level.window.words}",
             "log1p",
         )
         for level in VELOCITY_LEVELS
@@ -218,7 +223,7 @@ def _merchant_features() -> list[Feature]:
             f"merchant_fraud_rate_{w.name}",
             "rate",
             (f"merchant_delayed_frauds_{w.name}", f"merchant_delayed_count_{w.name}"),
-            f"{{value:.1%}} of the merchant's payments in {w.name} (labels known by now) were fraud",
+            f"{{value:.1%}} of the merchant's payments in {w.words} (labels known by now) were fraud",
         )
         for w in RISK_WINDOWS
     ]

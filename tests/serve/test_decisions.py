@@ -134,6 +134,7 @@ def test_a_bad_item_leaves_its_neighbours_unharmed(client: httpx.Client) -> None
         ("/predict/batch", b"[]", 422, "body"),
         ("/predict/batch", json.dumps(["not", "objects"]).encode(), 200, None),
         ("/predict/batch", b"[" + b",".join([b"{}"] * 100_001) + b"]", 422, "body"),
+        ("/predict/batch", b"[" + b",".join([json.dumps(payment()).encode()] * 100_001) + b"]", 413, "body"),
     ],
 )
 def test_bad_input_gets_an_error_that_names_the_field(

@@ -1,6 +1,7 @@
 """The ASGI layer in front of FastAPI, driven by hand."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -124,7 +125,9 @@ async def test_a_larger_body_gets_413_in_the_one_shape_and_the_rest_is_not_read(
     sent, unread = await run(scope_of(), *messages, chunk(b"rest"))
     status, body, headers = answer_of(sent)
     assert (status, unread) == (413, 1)
-    assert body.startswith(b'{"error":{"code":"body_too_large","message":"the body has more than 10 bytes')
+    error = json.loads(body)["error"]
+    assert (error["code"], error["message"][:35]) == ("body_too_large", "the body has more than 10 bytes; se")
+    assert error["details"] == [{"field": "body", "message": "must have at most 10 bytes"}]
     assert headers[b"content-length"] == b"%d" % len(body)
 
 
