@@ -167,7 +167,9 @@ def _show(found: "Audit", console: Console) -> None:
     )
     for fingerprint, count in sorted(found.foreign.items()):
         console.print(f"Not made again: {count:,} of the feature definitions {fingerprint}.", soft_wrap=True)
-    if not found.ok:
+    if not found.transactions:
+        console.print("Nothing could be made again: audit the day with the release that decided it.")
+    if found.differences or found.repeated:
         table = Table("transaction", "what", "logged", "again", box=None)
         for one in found.differences[:SHOWN]:
             table.add_row(one.transaction_id, one.what, str(one.logged), str(one.again))

@@ -60,8 +60,8 @@ class Audit:
 
     @property
     def ok(self) -> bool:
-        """Whether every decision came out again, and is there once."""
-        return not self.differences and not self.repeated
+        """Whether decisions were made again, and each came out the same and is there once."""
+        return bool(self.transactions) and not self.differences and not self.repeated
 
 
 def audit(archive: Archive, day: str, bundles: Bundles, progress: Callable[[int], None] = lambda _: None) -> Audit:
