@@ -16,8 +16,7 @@ from urllib.parse import quote
 
 from deployments.settings import ModelRef
 from features.errors import BundleRefused
-from training.bundle import file_digests
-from training.registry import Bundle
+from training.registry import Bundle, file_digests
 
 logger = logging.getLogger("ray.serve")
 

@@ -40,7 +40,7 @@ class AppArgs(Settings):
         None, description="Model registry; MLFLOW_TRACKING_URI when absent."
     )
     data_folder: str | None = Field(
-        None, description="Spool and archive of decisions; TOLLGATE_DATA_FOLDER when absent."
+        None, description="Spool and archive of decisions, kept bundles; TOLLGATE_DATA_FOLDER when absent."
     )
     placement: Literal["distributed", "fused"] = Field(
         "distributed",

@@ -24,7 +24,6 @@ from features.errors import InvalidTransaction
 from features.transaction import EPOCH, Int64s, Transaction
 
 REQUIRED: Final = tuple(name for name, field in Transaction.model_fields.items() if field.is_required())
-NUMBER_FIELDS: Final = ("amount", "lat", "long")
 
 _LONGEST_BYTES: Final = 256
 """Bytes of the longest good text: 64 characters of four bytes."""

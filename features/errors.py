@@ -4,7 +4,7 @@ TollgateError
 +-- InvalidTransaction     a transaction that the contract at the door does not admit; names the field
 +-- TransactionConflict    a transaction_id that was given with another body before; names the fields that differ
 +-- InvalidLabel           a label that the contract at the door does not admit; names the field
-+-- LabelConflict          a label that contradicts an earlier one on merchant or day of its transaction
++-- LabelConflict          a label that contradicts an earlier one on merchant or time of its transaction
 +-- InvalidStream          a body that is no Arrow stream that can be read here, or one with too much in it
 +-- InvalidHistory         a history file or column mapping that cannot be read; names the column
 +-- OutOfSpace             a disk is too full for the temporary files of a run; says where and how much
@@ -20,10 +20,15 @@ TollgateError
 +-- DependencyDown         a part that keeps failing was not asked; its circuit is open
 +-- DecisionNotRecorded    neither the decision log nor the spool took a decision, so it must not be told
 +-- DecisionUnknown        no decision on a transaction_id is on record
++-- ForeignLog             the log of another store took the place of the one that was drained (deployments.ledger)
++-- NothingArchived        a day or a folder holds no archived decision
 +-- CallFailed             a defect in another replica, which logged it
 +-- ServiceUnavailable     a client of the live service got no answer (training.scoring_client)
 +-- ScoringFailed          the live service did not score a file; says why (cluster.scoring)
 +-- LabelsNotTaken         the live service did not take the labels of a file; says why (cluster.scoring)
++-- EvaluationRefused      an evaluation that would mislead or cannot be made (training.evaluation)
++-- CardMissing            a version of a release that made no model cards (cluster.model_commands)
++-- PromotionRefused       a version that must not be promoted like this; says why (cluster.model_commands)
 +-- ReplayRefused          a replay cannot be compared (training.replay)
 +-- TuningRefused          a search that would spoil a test or cannot be made (training.tuning)
 +-- ParametersRefused      a file of parameters that no fit can use; names the key (training.parameter_file)
@@ -71,7 +76,7 @@ class TransactionConflict(TollgateError):
 
 
 class LabelConflict(TollgateError):
-    """An earlier label of the same transaction names another merchant or another day; nothing was changed."""
+    """An earlier label of the same transaction names another merchant or quarter of a day; nothing was changed."""
 
 
 class InvalidStream(TollgateError):

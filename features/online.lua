@@ -1,6 +1,6 @@
 -- Reads the past of each transaction of a micro-batch, then appends the transaction: atomic, one round trip.
 --
--- The constants in capitals come from features/definitions.py and stand before this text (features/online.py).
+-- The constants in capitals come from features/layout.py and stand before this text (features/online.py).
 -- KEYS     customer, device, merchant and claim key of each transaction, in order of arrival; '' where it has none.
 -- ARGV[1]  '1' to return the past, '0' to append alone (backfill).
 -- ARGV[2+] an event record and a claim a transaction. The record has RECORD_BYTES: time_ms i64, amount_minor i64,
@@ -137,7 +137,7 @@ local function append_to_merchant(key, state, record, time_ms)
   end
 end
 
--- A claim key holds the claim, and once there is a decision, a line end and the decision.
+-- A claim key holds the claim, and once there is a decision, what commit.lua puts behind it, from a line end on.
 local function is_of_another(key, standing, claim)
   if key == '' then return false end
   if standing == '' then

@@ -48,11 +48,6 @@ class Course:
     fell_s: float | None
     """When the number was back at that of the start after it."""
 
-    @property
-    def went_up_and_came_back(self) -> bool:
-        """Whether it scaled up, and down again."""
-        return self.most > self.first and self.last <= self.first
-
 
 def join(samples: Sequence[Replicas], moments: Sequence[Moment]) -> list[Second]:
     """Return the seconds of a run, from the first sample on: each with what locust measured in that second."""

@@ -1,4 +1,4 @@
-"""The model registry: MLflow behind four verbs. The only module of training that deployments import.
+"""The model registry: MLflow behind a few verbs. The only module of training that deployments import.
 
 One registered version is one bundle. Serving asks for a version by alias ("champion"), so that promoting or
 rolling back is moving an alias. MLflow is imported at the first use: a process that never asks stays light.
@@ -33,6 +33,8 @@ __all__ = [
     "LogisticModel",
     "RegisteredVersion",
     "Registry",
+    "file_digests",
+    "with_password_of",
 ]
 
 MODEL_NAME: Final = "tollgate"

@@ -124,11 +124,6 @@ class Fold:
         """The days that judging needs: the test, and those whose frauds make a customer known."""
         return Period(since=self.known_since or self.test.since, until=self.test.until)
 
-    @property
-    def labels_until(self) -> datetime:
-        """The end of what a model may have learned from: the beginning of the gap."""
-        return max(self.train.until, self.validation.until)
-
 
 def spanning(periods: Sequence[Period]) -> Period:
     """Return the time from the beginning of the first period to the end of the last."""

@@ -41,7 +41,6 @@ def test_each_sample_is_joined_with_what_locust_measured_in_that_second() -> Non
 def test_a_course_says_when_replicas_came_and_went() -> None:
     [up_and_down] = courses(seconds_of(A=[1, 1, 2, 3, 2, 1, 1]))
     assert up_and_down == Course("A", 1, 3, 1, rose_s=2.0, fell_s=5.0)
-    assert up_and_down.went_up_and_came_back
 
 
 def test_a_course_that_goes_up_twice_is_back_when_it_stays_back() -> None:
@@ -51,8 +50,8 @@ def test_a_course_that_goes_up_twice_is_back_when_it_stays_back() -> None:
 
 def test_deployments_that_stay_or_do_not_come_back_say_so() -> None:
     steady, stuck = courses(seconds_of(A=[1, 1, 1], B=[1, 2, 2]))
-    assert (steady.rose_s, steady.fell_s, steady.went_up_and_came_back) == (None, None, False)
-    assert (stuck.rose_s, stuck.fell_s, stuck.went_up_and_came_back) == (1.0, None, False)
+    assert (steady.rose_s, steady.fell_s) == (None, None)
+    assert (stuck.rose_s, stuck.fell_s) == (1.0, None)
 
 
 def test_the_csv_file_has_two_columns_a_deployment(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_validation_at_the_end_is_taken_from_training_which_then_begins_after_th
     assert (fold.train.since, fold.train.until) == (day("2018-05-05"), day("2018-07-25"))
     assert (fold.validation.since, fold.validation.until) == (day("2018-07-25"), day("2018-08-01"))
     assert fold.known_since == day("2018-07-25")
-    assert fold.labels_until == day("2018-08-01")
+    assert fold.validation.until == day("2018-08-01")
     assert fold.whole.since == day("2018-05-05")
 
 
@@ -50,7 +50,7 @@ def test_folds_without_dates_end_where_labels_do() -> None:
 @pytest.mark.parametrize("name", builtin_protocols())
 def test_every_protocol_that_comes_with_tollgate_leaves_labels_time_to_become_known(name: str) -> None:
     for fold in folds_of(load_protocol(name), days()):
-        assert (fold.test.since - fold.labels_until).days == 7
+        assert (fold.test.since - max(fold.train.until, fold.validation.until)).days == 7
         assert fold.train.until <= fold.validation.since or fold.validation.until <= fold.train.since
 
 
