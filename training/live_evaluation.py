@@ -87,7 +87,7 @@ def evaluate_live(
         protocol: judge on its test, of which it must have one; None: on a period.
         since, until: the first day, and the day after the last; None: those of the version's own test period.
         settings: their threshold is not used.
-        threshold: at which payments are flagged; None: the version's own.
+        threshold: at which payments are flagged; None: that of the policy in service.
 
     Raises:
         EvaluationRefused: as :func:`training.evaluate.evaluate_version`; or the protocol has several tests.
@@ -128,10 +128,9 @@ def evaluate_live(
         history=history.name,
         command=output.command,
     )
-    flagged_at = bundle.manifest.thresholds.fraud if threshold is None else threshold
-    settings = settings.model_copy(update={"threshold": flagged_at})
-    now = datetime.now(UTC)
     acting = policy.thresholds or bundle.manifest.thresholds
+    settings = settings.model_copy(update={"threshold": acting.fraud if threshold is None else threshold})
+    now = datetime.now(UTC)
     result, expected = (
         evaluation_result(subject, [judged], settings, now, policy=acting, published=asked.published)
         for judged in (served, offline)
