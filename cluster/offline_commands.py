@@ -125,6 +125,7 @@ def train_command(
             apply_thresholds=apply_thresholds,
         )
         warn(chosen.overlap(report.split.test.since))
+        warn(report.late_labels)
         if figures is not None:
             figures.parent.mkdir(parents=True, exist_ok=True)
             figures.write_text(report.to_json(), encoding="utf-8")

@@ -30,6 +30,7 @@ class TrainingReport:
         facts: how the fit went.
         durations_s: step to seconds.
         against: why it was not promoted although it was to be; "" otherwise.
+        late_labels: what is to be known of frauds that were learned from too early; None: nothing.
     """
 
     version: RegisteredVersion
@@ -44,6 +45,7 @@ class TrainingReport:
     facts: FitFacts
     durations_s: Mapping[str, float]
     against: str = ""
+    late_labels: str | None = None
 
     def to_json(self) -> str:
         """Return the version, the version of its data, and its metrics on the test period, as JSON text."""

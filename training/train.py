@@ -19,9 +19,10 @@ from training.costs import Costs
 from training.data_version import DataVersion, data_version
 from training.evaluation.assemble import evaluation_result
 from training.evaluation.judged import JudgedFold
+from training.evaluation.late_labels import words_on_late_labels
 from training.evaluation.metrics import MetricSettings
 from training.evaluation.own_features import FeatureRows
-from training.evaluation.protocols import Fold
+from training.evaluation.protocols import Fold, spanning
 from training.evaluation.results import Subject
 from training.evaluation.scored_rows import score_rows
 from training.experiment import flat, log_run, open_experiment
@@ -110,6 +111,7 @@ def train(
             )
             parts = ("train", "validation", "test")
             counts = {part: count_part(days, getattr(split, part)) for part in parts}
+            late = words_on_late_labels(history, [(spanning([split.train, split.validation]), split.test)])
         with local_ray(ray_address), scratch_folder(storage) as folder:
             with steps.step("features"):
                 whole = Period(since=split.train.since, until=split.test.until)
@@ -162,6 +164,7 @@ def train(
         version=version,
         alias=alias if promote and not against else None,
         against=against,
+        late_labels=late,
         split=split,
         counts=counts,
         metrics=metrics,
