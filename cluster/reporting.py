@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cluster.record import remembered
-from cluster.settings import ClusterSettings, settings_from
+from cluster.settings import ClusterSettings, Ports, settings_from
 from features.errors import TollgateError
 
 Home = Annotated[
@@ -19,7 +19,11 @@ Home = Annotated[
 ]
 
 PortOptions = Annotated[
-    list[str] | None, typer.Option(help="A port, as name=number; repeatable. [env: TOLLGATE_PORT_<NAME>]")
+    list[str] | None,
+    typer.Option(
+        help=f"A port, as name=number; repeatable. Names: {', '.join(Ports.model_fields)}."
+        " [env: TOLLGATE_PORT_<NAME>]"
+    ),
 ]
 PortBase = Annotated[
     int | None, typer.Option(help="Put all ports into one block from here. [env: TOLLGATE_PORT_BASE]")
