@@ -6,6 +6,7 @@ from hashlib import sha256
 from os import cpu_count
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -20,7 +21,19 @@ PROJECT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
 ALL_INTERFACES = ""
 DATA = "data"
-REGISTRY_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "file", "databricks")
+REGISTRY_SCHEMES = (
+    "http",
+    "https",
+    "sqlite",
+    "postgresql",
+    "mysql",
+    "mssql",
+    "file",
+    "databricks",
+    "databricks-uc",
+    "uc",
+    "azureml",
+)
 
 Port = int
 
@@ -147,10 +160,12 @@ class ClusterSettings(BaseModel):
     @classmethod
     def _a_registry(cls, uri: str | None) -> str | None:
         scheme, separator, _ = (uri or "").partition("://")
-        if separator and scheme.partition("+")[0] not in REGISTRY_SCHEMES:
+        if separator and scheme.lower().partition("+")[0] not in REGISTRY_SCHEMES:
             raise ClusterError(
                 f"MLFLOW_TRACKING_URI must be an address of {', '.join(REGISTRY_SCHEMES)}, not of {scheme}."
             )
+        if separator and "@" in urlsplit(uri or "").path and not scheme.startswith(("sqlite", "file")):
+            raise ClusterError("MLFLOW_TRACKING_URI: write / and @ of user and password as %2F and %40.")
         return uri
 
     @property

@@ -5,6 +5,7 @@ were given, in the environment or a file of each machine, and are put to the add
 """
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ URL: Final = "TOLLGATE_REDIS_URL"
 PASSWORD_FILE: Final = "TOLLGATE_REDIS_PASSWORD_FILE"
 CA_FILE: Final = "TOLLGATE_REDIS_CA_FILE"
 ALLOW_PLAINTEXT: Final = "TOLLGATE_ALLOW_PLAINTEXT_REDIS"
+_BLANK: Final = re.compile(r"\s")
 _SCHEMES: Final = ("redis", "rediss", "unix")
 
 
@@ -27,12 +29,13 @@ def check_address(url: str) -> None:
     """
     try:
         parts = urlsplit(url)
-        whole = bool(parts.path if parts.scheme == "unix" else parts.hostname) and parts.port != 0
+        whole = bool(parts.path) if parts.scheme == "unix" else parts.port != 0 and not _BLANK.search(url)
     except ValueError:  # Of its port.
         parts, whole = urlsplit(""), False
     if parts.scheme not in _SCHEMES or not whole:
         raise StoreRefused(
-            f"{public_address(url)!r} is no address of a store: {URL} is like redis://HOST:6379/0 or rediss://HOST/0"
+            f"{public_address(url)!r} is no address of a store: {URL} is like redis://HOST:6379/0 or rediss://HOST/0,"
+            " with / and @ of a password as %2F and %40"
         )
     if _secret_query(url):
         raise StoreRefused(
@@ -48,8 +51,11 @@ def public_address(url: str) -> str:
     ('rediss://store:6379/0', 'sqlite:///mlflow.db')
     """
     scheme, separator, rest = url.partition("://")
-    place, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{place.rpartition('@')[2]}{slash}{path}"
+    place, question, query = rest.partition("?")
+    if not place.startswith("/"):
+        # To the last @, for a password may hold a slash, although it should not.
+        place = place.rpartition("@")[2]
+    return f"{scheme}{separator}{place}{question}{query}"
 
 
 def has_password(url: str) -> bool:

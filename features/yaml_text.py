@@ -16,8 +16,9 @@ class Loader(yaml.SafeLoader):
         """
         try:
             return super().construct_object(node, deep)
-        except ValueError as error:
-            raise yaml.MarkedYAMLError(problem=str(error), problem_mark=node.start_mark) from error
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+            problem = str(error) if isinstance(error, ValueError) else "this is no such value"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from error
 
 
 def parse_yaml(text: str | bytes, loader: type[Loader] = Loader) -> Any:

@@ -279,7 +279,7 @@ def talking_to_mlflow(tracking_uri: str) -> Iterator[None]:
                 f"The registry at {where} cannot be reached: {unreached}. Is it up (`tollgate status`), and does"
                 " MLFLOW_TRACKING_URI name it?"
             ) from None
-        reason = re.sub(r"//[^/\s]*@", "//", str(error).splitlines()[0])
+        reason = re.sub(r"//\S*@", "//", str(error).splitlines()[0])
         # From none: MLflow's words hold user and password, and Serve shows the traceback of a replica that fails.
         raise RegistryUnavailable(f"The registry at {where} failed: {reason}") from None
 

@@ -133,7 +133,14 @@ def train(
                 metrics = judged.metrics(bundle.manifest.thresholds.fraud)
                 sample = np.concatenate(list(rows.matrices(np.arange(min(SAMPLE_ROWS, len(rows.held))))))
                 against = (
-                    reason_against(judged, lambda other: rows.judge(fold, other), registry, model_name, alias)
+                    reason_against(
+                        judged,
+                        lambda other: rows.judge(fold, other),
+                        version_of_data.files.values(),
+                        registry,
+                        model_name,
+                        alias,
+                    )
                     if promote
                     else ""
                 )

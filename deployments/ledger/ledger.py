@@ -60,6 +60,7 @@ class Ledger:
         self._spool = spool
         self._waiting = Waiting()
         self._superseded = superseded
+        self._named: set[tuple[str, bytes]] = set()
         self._breaker = Breaker("decision_log", observer, BreakerSettings())
         self._settings = RecordSettings()
         self._policies: dict[str, str] = {}
@@ -83,7 +84,7 @@ class Ledger:
         """What an operator should see to; "" when nothing waits."""
         waiting, aside = self._spool.waiting_bytes, self._spool.set_aside
         problems = [f"{waiting} bytes of decisions wait in the spool for the store"] if waiting else []
-        problems += [f"{aside} files of the spool hold decisions that could not be read"] if aside else []
+        problems += [f"{aside} files of the spool could not be recorded to their end"] if aside else []
         return "; ".join(problems)
 
     async def record(self, entry: Entry, timeout_s: float) -> bool:
@@ -116,7 +117,7 @@ class Ledger:
         """Commit a batch, and before it those of ours that wait and hold an id of it: they were told first."""
         earlier = self._waiting.entries(entry.batch.transaction_id)
         for waiting in earlier:
-            await self._recorded_late(waiting.entry, waiting.data, waiting.claims)
+            await self._committed(waiting.entry, waiting.data, waiting.claims)
         found = await self._committed(entry, data, own_claims)
         for waiting in earlier:
             self._waiting.forget(waiting.entry.batch.transaction_id)
@@ -181,6 +182,7 @@ class Ledger:
                 recorded += 1
             file.end(recorded == len(file.entries))
             count += recorded
+        self._named.clear()
         await self._spool.seal()
         await self._spool.look()
         return count
@@ -191,16 +193,14 @@ class Ledger:
         if not found:
             return
         texts = decision_texts(entry.decisions, entry.header)
-        told = [
-            (entry.batch.transaction_id[row], texts[row], value)
-            for row, value in found
-            # What was recorded, and not confirmed, is found again.
-            if value.split(b"\n", 2)[0::2] != [own_claims[row], texts[row]]
-        ]
-        if told:
-            self._superseded(len(told))
-            for name, text, value in told:
-                logger.error("the decision on %r that was told, %r, does not stand: %r does", name, text, value)
+        for row, value in found:
+            told = (entry.batch.transaction_id[row], texts[row])
+            # What was recorded, and not confirmed, is found again; and what was named, until its file has ended.
+            if told in self._named or value.split(b"\n", 2)[0::2] == [own_claims[row], texts[row]]:
+                continue
+            self._named.add(told)
+            self._superseded(1)
+            logger.error("the decision on %r that was told, %r, does not stand: %r does", *told, value)
 
     async def _catch_up_for_ever(self) -> None:
         while True:

@@ -29,8 +29,6 @@ UNREAD: Final = ".unread"
 """Of a file of which something could not be recorded: it is kept, and not looked at again."""
 _FRAME: Final = struct.Struct("<II")
 """Length and CRC-32 of an entry, in front of it."""
-MAX_ENTRY_BYTES: Final = 2**26
-"""No entry is longer: a batch has some KB, and a bulk chunk half a MB."""
 MAX_FILE_BYTES: Final = 8 * 2**20
 """Size from which a replica begins another file: what is taken over is read as a whole."""
 
@@ -140,7 +138,7 @@ class SpoolFile:
     path: Path
     entries: list[bytes]
     whole: bool
-    """Whether no entry was damaged."""
+    """Whether it was read to its end, and no entry was damaged."""
 
     def end(self, recorded: bool) -> None:
         """Remove the file if it is whole and its entries are recorded; else keep it for somebody to look at."""
@@ -185,9 +183,10 @@ def _held(path: Path) -> FileIO | None:
 
 
 def _entries(file: FileIO) -> tuple[list[bytes], bool]:
-    """Return the entries of a file, without damaged ones, and whether there were none of these.
+    """Return the entries of a file, without damaged ones, and whether it was read to its end.
 
-    A torn last one is passed over: it was never answered for.
+    It was not where an entry is torn, as by a kill. That one was never answered for; but a damaged length looks
+    alike, and what lies behind it was. Nothing but zeros is what a file system leaves where the power went.
     """
     data = file.readall()
     entries: list[bytes] = []
@@ -196,14 +195,11 @@ def _entries(file: FileIO) -> tuple[list[bytes], bool]:
     while at + _FRAME.size <= len(data):
         size, crc = _FRAME.unpack_from(data, at)
         entry = data[at + _FRAME.size : at + _FRAME.size + size]
-        if len(entry) < size:
-            whole &= size <= MAX_ENTRY_BYTES
+        if not size or len(entry) < size:
             break
         if zlib.crc32(entry) == crc:
             entries.append(entry)
         else:
             whole = False
         at += _FRAME.size + size
-    if whole and at < len(data):
-        logger.warning("a spool ends in %d bytes of an entry that was not finished", len(data) - at)
-    return entries, whole
+    return entries, whole and not data[at:].strip(b"\0")

@@ -36,6 +36,10 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     return registry
 
 
+FILES = ("a", "b")
+"""Digests of the files of the history that a candidate was made from."""
+
+
 def fitted_until(bundle: Bundle, year: int) -> Bundle:
     period = Period(since=datetime(2010, 1, 1, tzinfo=UTC), until=datetime(year, 1, 1, tzinfo=UTC))
     return replace(bundle, manifest=bundle.manifest.model_copy(update={"training_period": period}))
@@ -56,7 +60,7 @@ def against(registry: Registry, candidate: float, champion: float) -> str:
         asked.append(bundle)
         return judged(champion)
 
-    found = reason_against(judged(candidate), judge, registry, MODEL_NAME, CHAMPION)
+    found = reason_against(judged(candidate), judge, FILES, registry, MODEL_NAME, CHAMPION)
     assert len(asked) <= 1
     return found
 
@@ -75,6 +79,20 @@ def test_a_version_that_is_worse_beyond_noise_does_not_take_the_champions_place(
     )
     assert against(registry, 0.0, 0.9) == ""
     assert against(registry, 0.5, 0.5) == ""
+
+
+@pytest.mark.parametrize(("files", "compared"), [(("another",), True), (("b", "another"), False)])
+def test_a_champion_of_other_data_is_compared_whatever_its_days(
+    registry: Registry, files: tuple[str, ...], compared: bool
+) -> None:
+    registry.promote("2")
+    run_id = registry.resolve("2").run_id
+    data = {"files": {f"{at}.parquet": digest for at, digest in enumerate(files)}}
+    mlflow.MlflowClient(registry.tracking_uri).log_dict(run_id, data, "data.json")
+    try:
+        assert ("worse than version 2" in against(registry, 0.9, 0.0)) == compared
+    finally:
+        mlflow.MlflowClient(registry.tracking_uri).log_dict(run_id, {}, "data.json")
 
 
 def test_one_that_cannot_be_compared_does_not_either(registry: Registry) -> None:

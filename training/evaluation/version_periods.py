@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from training.bundle import Manifest, Period
 from training.evaluation.errors import EvaluationRefused
@@ -23,20 +23,35 @@ def version_periods(version: RegisteredVersion, manifest: Manifest, tracking_uri
     Raises:
         RegistryUnavailable: the registry does not answer.
     """
-    known = {"train": manifest.training_period}
+    periods = _recorded(version, tracking_uri).get("periods", {})
+    own = {name: Period.model_validate(period) for name, period in periods.items()}
+    return {"train": manifest.training_period, **own}
+
+
+def learned_files(version: RegisteredVersion, tracking_uri: str) -> frozenset[str]:
+    """Return the digests of the files of the history that a version was made from; none where none are recorded.
+
+    Raises:
+        RegistryUnavailable: the registry does not answer.
+    """
+    return frozenset(_recorded(version, tracking_uri).get("files", {}).values())
+
+
+def _recorded(version: RegisteredVersion, tracking_uri: str) -> Mapping[str, Any]:
+    """Return what the run of a version recorded of its data."""
     with talking_to_mlflow(tracking_uri), tempfile.TemporaryDirectory(prefix="tollgate-data-") as folder:
         from mlflow import MlflowClient
         from mlflow.artifacts import download_artifacts
 
         client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
-        if DATA_FILE in {file.path for file in client.list_artifacts(version.run_id)}:
-            # Through the run: it works alike on SQLite and HTTP.
-            downloaded = download_artifacts(
-                run_id=version.run_id, artifact_path=DATA_FILE, dst_path=folder, tracking_uri=tracking_uri
-            )
-            periods = json.loads(Path(downloaded).read_text("utf-8")).get("periods", {})
-            known |= {name: Period.model_validate(period) for name, period in periods.items()}
-    return known
+        if DATA_FILE not in {file.path for file in client.list_artifacts(version.run_id)}:
+            return {}
+        # Through the run: it works alike on SQLite and HTTP.
+        downloaded = download_artifacts(
+            run_id=version.run_id, artifact_path=DATA_FILE, dst_path=folder, tracking_uri=tracking_uri
+        )
+        found: dict[str, Any] = json.loads(Path(downloaded).read_text("utf-8"))
+        return found
 
 
 def period_fold(days: DayCounts, periods: Mapping[str, Period], since: date | None, until: date | None) -> Fold:

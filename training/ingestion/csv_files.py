@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,8 @@ from training.ingestion.mapping import CsvFormat
 
 _SUFFIXES: Final = (".csv", ".csv.gz")
 _BEGIN_CHARS: Final = 1 << 20
+MAX_MALFORMED: Final = 250_000
+"""Lines that may be no rows one after the other: they are held until a row follows."""
 _REPLACEMENT: Final = "\ufffd"
 """What the error handler ``replace`` makes of bytes that are not of the encoding."""
 
@@ -79,7 +82,11 @@ def csv_batches(path: Path, columns: Sequence[str], csv: CsvFormat) -> Iterator[
     columns = [column for column in columns if column in names]
     nothing = {column: pa.array([], pa.string()) for column in columns}
     first = 1
-    with CsvLines(path, csv, len(names)) as lines, _reader(lines, columns, csv, malformed) as reader:
+    with (
+        _not_all(path, malformed),
+        CsvLines(path, csv, len(names)) as lines,
+        _reader(lines, columns, csv, malformed) as reader,
+    ):
         for batch in reader:
             row, until = _positions(first, len(batch), malformed)
             yield row, {c: batch.column(c) for c in columns}, [m for m in malformed if m.row < until]
@@ -92,10 +99,23 @@ def csv_batches(path: Path, columns: Sequence[str], csv: CsvFormat) -> Iterator[
         yield np.arange(0), nothing, malformed
 
 
+@contextmanager
+def _not_all(path: Path, malformed: list[MalformedLine]) -> Iterator[None]:
+    """Say why a file is not read on that seems to be another than the mapping says."""
+    try:
+        yield
+    except pa.ArrowInvalid as error:
+        if len(malformed) < MAX_MALFORMED:
+            raise
+        why = malformed[-1].reason
+        said = f"more than {MAX_MALFORMED:,} lines on end are no rows; the last {why}"
+        raise InvalidHistory(f"{path} cannot be read: {said}") from error
+
+
 def what_is_wrong(error: Exception) -> str:
     """Return what a library says of a file that it cannot read, and what may help."""
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if "codec can't decode" in text:
+    if "codec can't" in text:
         return f"{text}; set csv.encoding in the mapping"
     return text
 
@@ -115,6 +135,8 @@ def _reader(lines: CsvLines, columns: list[str], csv: CsvFormat, malformed: list
         else:
             text = line.text
             reason = f"has {line.actual_columns} cells where the header has {line.expected_columns}"
+        if len(malformed) >= MAX_MALFORMED:
+            return "error"
         if reason:
             # The reader counts the header as line 1.
             malformed.append(MalformedLine(line.number - 1, text, reason))

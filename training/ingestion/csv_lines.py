@@ -113,7 +113,8 @@ class CsvLines(io.RawIOBase):
             rest = text[end:]
             if len(rest) > BLOCK_BYTES:
                 raise InvalidHistory(f"{self._path} cannot be read: a line is longer than {BLOCK_BYTES >> 20} MiB")
-        yield rest + self._decoder.decode(b"", final=True)
+        # The reader takes a header without a line end for nothing; an empty line is none.
+        yield f"{rest}{self._decoder.decode(b'', final=True)}\n"
 
     def _checked(self, lines: str) -> bytes:
         """Return lines with a mark for each that is no row."""

@@ -126,6 +126,8 @@ def test_a_store_elsewhere_that_is_not_encrypted_is_refused() -> None:
     [
         ({"TOLLGATE_REDIS_URL": "127.0.0.1:6379"}, (), "is no address of a store"),
         ({"TOLLGATE_REDIS_URL": "rediss://store/0?password=hunter2"}, (), "in its query"),
+        ({"MLFLOW_TRACKING_URI": "http://ada:hunter2/x@mlflow:5000"}, (), "write / and @ of user"),
+        ({"TOLLGATE_REDIS_URL": "redis://:hunter2/x@store:6379/0"}, (), "is no address of a store"),
         ({"MLFLOW_TRACKING_URI": "ftp://x"}, (), "MLFLOW_TRACKING_URI must be an address of http, .* not of ftp"),
         ({"TOLLGATE_VALKEY_FSYNC": "never"}, (), "valkey_fsync: Input should be 'everysec' or 'always'"),
         ({}, ("foo=1",), "There is no port foo; there are http, valkey, mlflow, .*dashboard"),
@@ -140,7 +142,16 @@ def test_what_cannot_be_is_told_before_anything_starts(
 
 
 @pytest.mark.parametrize(
-    "uri", ["http://x:1", "sqlite:///a.db", "postgresql+psycopg2://a:b@c/d", "./mlruns", "databricks"]
+    "uri",
+    [
+        "http://x:1",
+        "HTTPS://x",
+        "databricks-uc://p",
+        "sqlite:///a@b.db",
+        "postgresql+psycopg2://a:b@c/d",
+        "./mlruns",
+        "databricks",
+    ],
 )
 def test_any_registry_of_mlflow_may_be_named(uri: str) -> None:
     assert settings_from({"MLFLOW_TRACKING_URI": uri}).mlflow_uri == uri

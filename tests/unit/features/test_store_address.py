@@ -57,9 +57,10 @@ def test_the_certificates_to_check_a_server_against_reach_the_client() -> None:
         "127.0.0.1:6379",
         "store",
         "http://store:6379",
-        "redis://",
         "redis://store:port/0",
         "redis://store:99999",
+        "redis://a b/0",
+        "redis://:se/cret@h:1/0",
         "unix://",
     ],
 )
@@ -84,6 +85,7 @@ def test_a_secret_in_the_query_of_an_address_is_refused_and_not_repeated(query: 
     [
         ("redis://user:secret@host:6379/0", "redis://host:6379/0"),
         ("redis://:se@cret@host", "redis://host"),
+        ("redis://:se/cret@host:6379/0?db=1", "redis://host:6379/0?db=1"),
         ("postgresql+psycopg2://ada:secret@db/mlflow", "postgresql+psycopg2://db/mlflow"),
         ("sqlite:////data/a@b.db", "sqlite:////data/a@b.db"),
         ("./mlflow.db", "./mlflow.db"),

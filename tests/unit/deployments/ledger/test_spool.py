@@ -58,10 +58,22 @@ async def test_a_torn_last_entry_is_passed_over(spools: Spools, tmp_path: Path, 
     [path] = files_in(tmp_path)
     os.truncate(path, path.stat().st_size - cut)
     [file] = spools().left()
+    assert (file.entries, file.whole) == ([b"one"], cut == 11)
+
+
+async def test_zeros_behind_the_last_entry_are_nothing(spools: Spools, tmp_path: Path) -> None:
+    writer = spools()
+    await writer.append(b"one", PLENTY)
+    await writer.seal()
+    [path] = files_in(tmp_path)
+    path.write_bytes(path.read_bytes() + bytes(100))
+    [file] = spools().left()
     assert (file.entries, file.whole) == ([b"one"], True)
 
 
-@pytest.mark.parametrize("at", [-1, 8, 3], ids=["the last one", "the first one", "the length of the first one"])
+@pytest.mark.parametrize(
+    "at", [-1, 8, 3, 1], ids=["the last one", "the first one", "its length, by much", "its length"]
+)
 async def test_a_damaged_entry_is_passed_over_and_its_file_kept(spools: Spools, tmp_path: Path, at: int) -> None:
     writer = spools()
     await writer.append(b"one", PLENTY)
@@ -76,7 +88,7 @@ async def test_a_damaged_entry_is_passed_over_and_its_file_kept(spools: Spools, 
     for file in reader.left():
         found += file.entries
         file.end(True)
-    assert found == {-1: [b"one"], 8: [b"two"], 3: []}[at]
+    assert found == {-1: [b"one"], 8: [b"two"], 3: [], 1: []}[at]
     assert [(path.suffix, path.read_bytes()) for path in files_in(tmp_path)] == [(".unread", data)]
     await reader.look()
     assert (reader.set_aside, reader.waiting_bytes, left(reader)) == (1, 0, [])
