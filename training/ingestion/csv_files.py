@@ -18,8 +18,8 @@ from training.ingestion.mapping import CsvFormat
 
 _SUFFIXES: Final = (".csv", ".csv.gz")
 _BEGIN_CHARS: Final = 1 << 20
-MAX_MALFORMED: Final = 250_000
-"""Lines that may be no rows one after the other: they are held until a row follows."""
+MAX_MALFORMED: Final = 1_000_000
+"""Lines that may be no rows one after the other: they are held until a block with a row follows."""
 _REPLACEMENT: Final = "\ufffd"
 """What the error handler ``replace`` makes of bytes that are not of the encoding."""
 

@@ -132,6 +132,27 @@ def test_a_line_longer_than_a_block_is_refused_and_memory_stays_bounded(tmp_path
         run(file, tmp_path / "out")
 
 
+def test_a_file_of_another_kind_is_not_set_aside_line_by_line_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.ingestion.csv_files.MAX_MALFORMED", 50)
+    bad = [line(id=str(at), shop="caf\udce9") for at in range(60)]
+    write_lines(tmp_path / "some.csv", *bad[:25], line(id="good"), *bad[25:50])
+    assert run(tmp_path / "some.csv", tmp_path / "out").rows_rejected == 50
+    write_lines(tmp_path / "all.csv", *bad, line(id="good"))
+    with pytest.raises(InvalidHistory, match=r"all\.csv cannot be read: more than 50 lines on end .* holds bytes"):
+        run(tmp_path / "all.csv", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_header_without_a_line_end_is_a_file_without_rows(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    write_lines(tmp_path / "in" / "a.csv", line())
+    (tmp_path / "in" / "b.csv").write_text(",".join(GOOD))
+    report = run(tmp_path / "in", tmp_path / "out")
+    assert (report.rows_in, report.rows_written) == (1, 1)
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_lines_may_end_as_on_any_system_and_in_any_encoding(tmp_path: Path, end: str) -> None:
     lines = [",".join(GOOD), line(id="1"), line(id="2", shop='"open'), "", line(id="3", shop='"é,"'), ""]
