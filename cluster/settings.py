@@ -6,10 +6,10 @@ from hashlib import sha256
 from os import cpu_count
 from pathlib import Path
 from typing import Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from cluster.addresses import RegistryAddress, StoreAddress
 from cluster.hosts import Hosts, hosts_from
 from cluster.processes import WORK_FOLDER
 from deployments.ledger import folders
@@ -21,20 +21,6 @@ PROJECT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
 ALL_INTERFACES = ""
 DATA = "data"
-REGISTRY_SCHEMES = (
-    "http",
-    "https",
-    "sqlite",
-    "postgresql",
-    "mysql",
-    "mssql",
-    "file",
-    "databricks",
-    "databricks-uc",
-    "uc",
-    "azureml",
-)
-
 Port = int
 
 
@@ -129,13 +115,13 @@ class ClusterSettings(BaseModel):
     host: str = LOOPBACK
     # Ray leaves loopback where other machines are to join; its dashboard does not even then.
     hosts: Hosts = Hosts()
-    redis_url_external: str | None = None
+    redis_url_external: StoreAddress | None = None
     redis_password_file: Path | None = None
     redis_ca_file: Path | None = None
     allow_plaintext_redis: bool = False
     # When the embedded store hands what it acknowledged to the disk: each second, or before it acknowledges.
     valkey_fsync: Literal["everysec", "always"] = "everysec"
-    mlflow_uri_external: str | None = None
+    mlflow_uri_external: RegistryAddress | None = None
     api_keys_file: Path | None = None
     allow_anonymous: bool = False
     ray_auth: Literal["token", "disabled"] = "token"
@@ -148,25 +134,6 @@ class ClusterSettings(BaseModel):
     # The graph passes batches by gRPC; Ray's default of 30 % of the memory would be reserved for nothing.
     object_store_bytes: int = Field(default=200_000_000, ge=80_000_000)
     haproxy_threads: int = Field(default_factory=lambda: max(1, (cpu_count() or 1) // 2), ge=1)
-
-    @field_validator("redis_url_external")
-    @classmethod
-    def _a_store(cls, url: str | None) -> str | None:
-        if url is not None:
-            store_address.check_address(url)
-        return url
-
-    @field_validator("mlflow_uri_external")
-    @classmethod
-    def _a_registry(cls, uri: str | None) -> str | None:
-        scheme, separator, _ = (uri or "").partition("://")
-        if separator and scheme.lower().partition("+")[0] not in REGISTRY_SCHEMES:
-            raise ClusterError(
-                f"MLFLOW_TRACKING_URI must be an address of {', '.join(REGISTRY_SCHEMES)}, not of {scheme}."
-            )
-        if separator and "@" in urlsplit(uri or "").path and not scheme.startswith(("sqlite", "file")):
-            raise ClusterError("MLFLOW_TRACKING_URI: write / and @ of user and password as %2F and %40.")
-        return uri
 
     @property
     def redis_address(self) -> str:
