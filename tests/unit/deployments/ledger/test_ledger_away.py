@@ -80,6 +80,21 @@ async def test_what_was_told_and_does_not_stand_is_counted_and_named(
     assert "0.75" in said
 
 
+async def test_what_does_not_stand_is_counted_once_although_recording_is_cut_off(
+    ledger: Ledger, ledger_of: Ledgers, road: Road, store: AsyncOnlineStore, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        await ledger.record(entry_of_ids(name, score=0.75), LONG_S)
+    assert await ledger_of(store, tmp_path / "another").record(entry_of_ids("a", score=0.25), LONG_S)
+    road.open, road.closes_after = True, 1
+    with pytest.raises(OnlineStoreUnavailable):
+        await ledger.catch_up()
+    assert ledger_of.superseded == [1]
+    road.open, road.closes_after = True, None
+    assert await ledger.catch_up() == 2
+    assert ledger_of.superseded == [1]
+
+
 async def test_what_was_recorded_and_not_confirmed_stands(ledger: Ledger, ledger_of: Ledgers, road: Road) -> None:
     await ledger.record(entry_of_ids("a", score=0.75), LONG_S)
     road.open = True
