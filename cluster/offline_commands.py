@@ -85,6 +85,18 @@ def train_command(
     history: History,
     workers: Annotated[int, typer.Option(min=1, help="Ray Train workers.")] = 2,
     parameters: Parameters = None,
+    since: Annotated[
+        datetime | None, typer.Option(help="First day to train on; default: once the windows are full.")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(help="Day after the last test day; default: after the last with labels.")
+    ] = None,
+    test_days: Annotated[
+        int | None, typer.Option(min=1, help="Days of the test; default: a fifth of those with labels.")
+    ] = None,
+    validation_days: Annotated[
+        int | None, typer.Option(min=1, help="Days of validation; default: a tenth of those with labels.")
+    ] = None,
     promote: Annotated[
         bool,
         typer.Option(
@@ -108,7 +120,11 @@ def train_command(
     ] = None,
     home: Home = None,
 ) -> None:
-    """Train both models on a history, judge them on its last days, and register them as one version."""
+    """Train both models on a history, judge them on its last days, and register them as one version.
+
+    In order of time: training, validation, a week in which labels become known, test. Fewer days of validation
+    and test make a model that has learned from later days.
+    """
     from training.parameter_file import parameters_from
     from training.train import train
 
@@ -119,8 +135,13 @@ def train_command(
             tracking_uri=standing_settings(home).mlflow_uri,
             workers=workers,
             promote=promote,
+            since=since and since.date(),
+            until=until and until.date(),
+            test_days=test_days,
+            validation_days=validation_days,
             parameters=chosen.parameters,
             origin=origin,
+            tuned=chosen.tuned,
             costs=costs_of(review_cost, wrong_block_cost, loss_share, reviews_a_day),
             apply_thresholds=apply_thresholds,
         )

@@ -45,7 +45,7 @@ HISTORY_SCHEMA: Final = pa.schema(
 ``arrival``: sequence number in which rows reached the scorer; null throughout: they came in event-time order.
 ``known_labels``: every verdict with the time at which it became known (docs/adr/0010-labels.md). Null: not
 recorded, so ``is_fraud`` counts as known ``LABEL_DELAY_MS`` after the event; empty: no label ever came.
-``is_fraud`` stays the truth that a model learns."""
+``is_fraud`` is the truth that a model is judged by; it learns the verdicts that stood as the test began."""
 
 ADDED_LATER: Final = frozenset({"known_labels"})
 """Columns that a history written by an earlier release lacks; they read as null."""

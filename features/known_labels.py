@@ -1,4 +1,4 @@
-"""The recorded labels of a history: who was known to be a fraud, from when, until when, and what that adds up to.
+"""The labels of a history: who was known to be a fraud, from when, until when, and what that adds up to.
 
 A verdict changes the frauds of a quarter of its merchant's day by one. A window of whole quarters holds each of
 them for one interval of time, so a change counts from one moment until another, for whatever transaction of the
@@ -13,12 +13,13 @@ import numpy.typing as npt
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-from features.definitions import RISK_WINDOWS
+from features.definitions import LABEL_DELAY_MS, RISK_WINDOWS
 from features.entity_events import banded_key, cumulative
 from features.label import ready_ms
 from features.transaction import Int64s
 
-_COLUMN: Final = "known_labels"
+KNOWN_LABELS: Final = "known_labels"
+"""The column of a history that they lie in."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,16 +36,23 @@ class LabelChanges:
     known_ms: Int64s
     change: Int64s
 
+    def standing(self, rows: int, as_of_ms: int) -> Int64s:
+        """Return the verdict (n,) that stood for each of n rows at a moment: 1 for a fraud, else 0."""
+        known = self.known_ms <= as_of_ms
+        frauds = np.zeros(rows, np.int64)
+        np.add.at(frauds, self.row[known], self.change[known])
+        return frauds
+
 
 def is_recorded(history: pa.Table) -> npt.NDArray[np.bool_]:
     """Return for each row (n,) whether it says when its labels became known, if any did."""
-    recorded: npt.NDArray[np.bool_] = history.column(_COLUMN).is_valid().to_numpy()
+    recorded: npt.NDArray[np.bool_] = history.column(KNOWN_LABELS).is_valid().to_numpy()
     return recorded
 
 
 def label_changes(history: pa.Table) -> LabelChanges:
     """Return the changes of verdict that a history records. A verdict that stands already changes nothing."""
-    labels = history.column(_COLUMN).combine_chunks()
+    labels = history.column(KNOWN_LABELS).combine_chunks()
     row: Int64s = pc.list_parent_indices(labels).to_numpy().astype(np.int64)
     verdicts = pc.list_flatten(labels)
     known_ms: Int64s = pc.struct_field(verdicts, "known_at").cast(pa.int64()).to_numpy(zero_copy_only=False)
@@ -55,6 +63,19 @@ def label_changes(history: pa.Table) -> LabelChanges:
     before[np.flatnonzero(np.diff(row, prepend=-1))] = 0
     changed = is_fraud != before
     return LabelChanges(row[changed], known_ms[changed], (is_fraud - before)[changed])
+
+
+def verdict_changes(history: pa.Table) -> LabelChanges:
+    """Return the changes of verdict of all rows: as recorded, or else a fraud from the label delay after it on."""
+    recorded = label_changes(history)
+    is_fraud = pc.fill_null(pc.equal(history.column("is_fraud"), 1), False).to_numpy()
+    delayed = np.flatnonzero(is_fraud & ~is_recorded(history))
+    event_time_ms: Int64s = history.column("event_time").cast(pa.int64()).to_numpy()
+    return LabelChanges(
+        np.concatenate([recorded.row, delayed]),
+        np.concatenate([recorded.known_ms, event_time_ms[delayed] + LABEL_DELAY_MS]),
+        np.concatenate([recorded.change, np.ones(len(delayed), np.int64)]),
+    )
 
 
 def recorded_frauds(codes: Int64s, event_time_ms: Int64s, changes: LabelChanges) -> dict[str, Int64s]:

@@ -5,20 +5,26 @@ such files: small enough to be handed to any worker, which reads from it what it
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
+from features.known_labels import KNOWN_LABELS, verdict_changes
 from features.transaction import Int64s
+from training.arrivals import milliseconds
 from training.bundle import Period
 from training.partition_files import new_file
 from training.samples import BLOCK_ROWS
 
-EVENT_TIME = "event_time"
+EVENT_TIME: Final = "event_time"
+LABEL: Final = "is_fraud"
+VERDICTS: Final = (EVENT_TIME, LABEL, KNOWN_LABELS)
+"""Columns that say who was known as a fraud, and when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +41,14 @@ class FeatureRange:
 
 @dataclass(frozen=True, slots=True)
 class FeatureTable:
-    """Rows of feature files, one range after the other."""
+    """Rows of feature files, one range after the other.
+
+    Attributes:
+        as_of_ms: the moment whose verdicts are read as ``is_fraud``; None: those of the history, its truth.
+    """
 
     ranges: tuple[FeatureRange, ...]
+    as_of_ms: int | None = None
 
     def __len__(self) -> int:
         return sum(len(part) for part in self.ranges)
@@ -51,15 +62,25 @@ class FeatureTable:
             columns: the ones that are read from disk; None: all.
         """
         for part in self.ranges:
-            yield from _blocks(part, columns)
+            yield from self._blocks(part, columns)
 
     def column(self, name: str) -> pa.ChunkedArray:
         """Return one column of all rows."""
         return pa.concat_tables(self.blocks([name])).column(name)
 
+    @property
+    def frauds(self) -> int:
+        """How many rows are a fraud, as ``is_fraud`` is read."""
+        return int(pc.sum(self.column(LABEL)).as_py() or 0)
+
     def within(self, period: Period) -> "FeatureTable":
         """Return the rows of a period."""
-        return FeatureTable(tuple(kept for part in self.ranges if len(kept := _within(part, period))))
+        ranges = tuple(kept for part in self.ranges if len(kept := _within(part, period)))
+        return replace(self, ranges=ranges)
+
+    def known_by(self, moment: datetime) -> "FeatureTable":
+        """Return the same rows with the verdicts that stood at a moment; the files must hold ``VERDICTS``."""
+        return replace(self, as_of_ms=milliseconds(moment))
 
     def shard(self, rank: int, shards: int) -> "FeatureTable":
         """Return one of so many equal pieces of consecutive rows; the last ``len % shards`` rows are in none."""
@@ -74,7 +95,7 @@ class FeatureTable:
             if begin < end:
                 ranges.append(FeatureRange(part.path, part.start + begin, part.start + end))
             first += len(part)
-        return FeatureTable(tuple(ranges))
+        return replace(self, ranges=tuple(ranges))
 
     def chosen(self, rows: Int64s, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield chosen rows (ascending indices), a block at a time."""
@@ -83,12 +104,22 @@ class FeatureTable:
             begin, end = np.searchsorted(rows, [first, first + len(part)])
             if begin < end:
                 start = first
-                for block in _blocks(part, columns):
+                for block in self._blocks(part, columns):
                     begin, end = np.searchsorted(rows, [start, start + len(block)])
                     if begin < end:
                         yield block.take(pa.array(rows[begin:end] - start))
                     start += len(block)
             first += len(part)
+
+    def _blocks(self, part: FeatureRange, columns: Sequence[str] | None) -> Iterator[pa.Table]:
+        if self.as_of_ms is None or (columns is not None and LABEL not in columns):
+            yield from _blocks(part, columns)
+            return
+        read = None if columns is None else list(dict.fromkeys([*columns, *VERDICTS]))
+        for block in _blocks(part, read):
+            verdicts = pa.array(verdict_changes(block).standing(len(block), self.as_of_ms), pa.int8())
+            learned = block.set_column(block.column_names.index(LABEL), LABEL, verdicts)
+            yield learned if columns is None else learned.select(columns)
 
 
 def write_features(path: Path, rows: pa.Table) -> FeatureTable:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -12,17 +11,15 @@ from features.definitions import DAY_MS, FEATURE_NAMES
 from features.formulas import Matrix
 from features.transaction import Int64s
 from training.bundle import Period
-from training.feature_files import EVENT_TIME, FeatureTable
+from training.feature_files import EVENT_TIME, LABEL, VERDICTS, FeatureTable
 from training.fit_parameters import FitParameters
 from training.models import Floats
 from training.point_in_time import point_in_time
 from training.samples import Samples
 
-LABEL: Final = "is_fraud"
-
 
 def labelled_rows(history: Path, period: Period, folder: Path, beside: tuple[str, ...] = ()) -> FeatureTable:
-    """Return ``event_time``, ``is_fraud`` and ``FEATURE_NAMES`` of the labelled rows of a period, computed.
+    """Return ``VERDICTS`` and ``FEATURE_NAMES`` of the labelled rows of a period, computed.
 
     The rows come in the same order in every run. Ray must be running.
 
@@ -34,7 +31,7 @@ def labelled_rows(history: Path, period: Period, folder: Path, beside: tuple[str
         InvalidHistory: the history cannot be read.
         OutOfSpace: the disk of ``folder`` is too full.
     """
-    columns = (EVENT_TIME, LABEL, *beside)
+    columns = (*VERDICTS, *beside)
     return point_in_time(history, folder, since=period.since, until=period.until, columns=columns, labelled=True)
 
 

@@ -19,6 +19,7 @@ from training.evaluation.metrics import Evaluated, MetricSettings
 from training.evaluation.protocols import Fold
 from training.evaluation.results import EvaluationResult, SliceResult
 from training.evaluation.terminal import SCORE_WORDS, interval_words, metric_words, shown
+from training.parameter_file import Tuned
 
 FEW_FRAUDS: Final = 50
 """With fewer frauds in a slice its figures say little."""
@@ -68,8 +69,12 @@ class ModelCard(BaseModel):
     limits: tuple[str, ...]
 
 
-def model_card(manifest: Manifest, fold: Fold, result: EvaluationResult) -> ModelCard:
-    """Return the card of a bundle from its manifest and its evaluation on its test period."""
+def model_card(manifest: Manifest, fold: Fold, result: EvaluationResult, tuned: Tuned | None = None) -> ModelCard:
+    """Return the card of a bundle from its manifest and its evaluation on its test period.
+
+    Args:
+        tuned: how its parameters were found; None: they were chosen by hand, or are the defaults.
+    """
     judged = result.folds[0]
     return ModelCard(
         created_at=manifest.created_at,
@@ -88,7 +93,7 @@ def model_card(manifest: Manifest, fold: Fold, result: EvaluationResult) -> Mode
         settings=result.settings,
         metrics=result.overall,
         slices=tuple(_slice(one) for one in result.slices),
-        limits=tuple(_limits(manifest, fold, result)),
+        limits=tuple(_limits(manifest, fold, result, tuned)),
     )
 
 
@@ -132,7 +137,7 @@ def _slice(one: SliceResult) -> CardSlice:
     return CardSlice(grouping=one.grouping, name=one.name, rows=one.rows, frauds=one.frauds, metrics=metrics)
 
 
-def _limits(manifest: Manifest, fold: Fold, result: EvaluationResult) -> Iterator[str]:
+def _limits(manifest: Manifest, fold: Fold, result: EvaluationResult, tuned: Tuned | None) -> Iterator[str]:
     days = (fold.test.until - fold.test.since).days
     yield f"Judged on one period of {days} days: another season, or another attack, may look otherwise."
     yield (
@@ -140,6 +145,8 @@ def _limits(manifest: Manifest, fold: Fold, result: EvaluationResult) -> Iterato
         " turns bad is seen later."
     )
     yield "Decisions without history (degraded: feature_store) are not part of these figures."
+    if tuned is not None and (flattered := tuned.overlap(fold.test.since)):
+        yield flattered
     few = [one for one in result.slices if one.frauds < FEW_FRAUDS]
     if few:
         names = ", ".join(f"{one.grouping} {one.name} ({one.frauds})" for one in few)

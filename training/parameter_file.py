@@ -44,6 +44,15 @@ class Tuned(BaseModel):
     data_sha256: str
     feature_fingerprint: str
 
+    def overlap(self, since: datetime) -> str | None:
+        """Return a warning, if the parameters were chosen on days from the first day of a test on; else None."""
+        if self.until <= since:
+            return None
+        return (
+            f"These parameters were chosen on tests until {self.until:%Y-%m-%d}, and are judged on a test"
+            f" from {since:%Y-%m-%d}: its figures flatter them."
+        )
+
 
 class ParameterFile(BaseModel):
     """Parameters of a fit, and how they were found (None: they were chosen by hand)."""
@@ -61,13 +70,8 @@ class ParameterFile(BaseModel):
         return said
 
     def overlap(self, since: datetime) -> str | None:
-        """Return a warning, if the parameters were chosen on days from the first day of a test on; else None."""
-        if self.tuned is None or self.tuned.until <= since:
-            return None
-        return (
-            f"These parameters were chosen on tests until {self.tuned.until:%Y-%m-%d}, and are judged on a test"
-            f" from {since:%Y-%m-%d}: its figures flatter them."
-        )
+        """Return what :meth:`Tuned.overlap` says of these parameters."""
+        return None if self.tuned is None else self.tuned.overlap(since)
 
 
 def load_parameters(file: Path) -> ParameterFile:

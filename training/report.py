@@ -30,7 +30,7 @@ class TrainingReport:
         facts: how the fit went.
         durations_s: step to seconds.
         against: why it was not promoted although it was to be; "" otherwise.
-        late_labels: what is to be known of frauds that were learned from too early; None: nothing.
+        late_labels: how many frauds were not known yet as the test began; None: none.
     """
 
     version: RegisteredVersion

@@ -26,12 +26,14 @@ from training.evaluation.protocols import Fold, spanning
 from training.evaluation.results import Subject
 from training.evaluation.scored_rows import score_rows
 from training.experiment import flat, log_run, open_experiment
+from training.feature_files import FeatureTable
 from training.fit import FitFacts, fit
 from training.fit_parameters import FitParameters
 from training.fitted_bundle import fitted_bundle
 from training.local_ray import local_ray
 from training.metrics import ScoreMetrics
 from training.model_card import model_card
+from training.parameter_file import Tuned
 from training.progress import progress_bar
 from training.promotion import reason_against
 from training.registry import CHAMPION, MODEL_NAME, RegisteredVersion, Registry
@@ -65,6 +67,7 @@ def train(
     test_days: int | None = None,
     parameters: FitParameters = DEFAULT_PARAMETERS,
     origin: Mapping[str, str] = NO_ORIGIN,
+    tuned: Tuned | None = None,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
     costs: Costs = DEFAULT_COSTS,
     apply_thresholds: bool = False,
@@ -86,6 +89,7 @@ def train(
         workers: Ray Train workers.
         since, until, validation_days, test_days: bounds of the split (:func:`training.split.split_in_time`).
         origin: what the run says of where the parameters came from.
+        tuned: how they were found; where that was on days of the test, the card says so.
         thresholds: of the bundle. Those of least cost on the validation period are reported beside them.
         costs: what outcomes cost, and how many reviews there can be.
         apply_thresholds: take those of least cost, recall favoured, in place of ``thresholds``.
@@ -117,10 +121,12 @@ def train(
                 whole = Period(since=split.train.since, until=split.test.until)
                 rows = FeatureRows.of(history, whole, folder, judging=split.test)
             with steps.step("fit"):
-                train_rows, validation_rows = rows.within(split.train), rows.within(split.validation)
+                train_rows, validation_rows = (
+                    rows.learned(part, split.test) for part in (split.train, split.validation)
+                )
                 fitted = fit(train_rows, validation_rows, workers=workers, parameters=parameters, storage=storage)
             with steps.step("evaluate"):
-                manifest = _manifest(split, counts["train"], thresholds, history, version_of_data)
+                manifest = _manifest(split, train_rows, thresholds, history, version_of_data)
                 manifest = manifest.model_copy(update={"created_at": created_at or manifest.created_at})
                 bundle = fitted_bundle(manifest, fitted, validation_rows)
                 validated = score_rows(bundle, validation_rows)
@@ -144,7 +150,7 @@ def train(
                     if promote
                     else ""
                 )
-                bundle = _with_card(_with_metrics(bundle, metrics), judged, costs)
+                bundle = _with_card(_with_metrics(bundle, metrics), judged, costs, tuned)
         with steps.step("register"):
             run_id = log_run(
                 tracking_uri,
@@ -185,15 +191,15 @@ def train(
 
 
 def _manifest(
-    split: Split, counts: PartCounts, thresholds: Thresholds, history: Path, version_of_data: DataVersion
+    split: Split, train_rows: FeatureTable, thresholds: Thresholds, history: Path, version_of_data: DataVersion
 ) -> Manifest:
     return Manifest(
         feature_fingerprint=fingerprint(),
         feature_names=FEATURE_NAMES,
         thresholds=thresholds,
         training_period=split.train,
-        training_rows=counts.labelled,
-        training_frauds=counts.frauds,
+        training_rows=len(train_rows),
+        training_frauds=train_rows.frauds,
         created_at=datetime.now(UTC),
         data=f"history {history.name}",
         data_sha256=version_of_data.sha256,
@@ -210,7 +216,7 @@ def _with_metrics(bundle: Bundle, metrics: Mapping[str, ScoreMetrics]) -> Bundle
     return replace(bundle, manifest=bundle.manifest.model_copy(update={"metrics": as_floats}))
 
 
-def _with_card(bundle: Bundle, judged: JudgedFold, costs: Costs) -> Bundle:
+def _with_card(bundle: Bundle, judged: JudgedFold, costs: Costs, tuned: Tuned | None) -> Bundle:
     policy = bundle.manifest.thresholds
     settings = MetricSettings(threshold=policy.fraud, replicates=CARD_REPLICATES, costs=costs)
     subject = Subject(
@@ -224,7 +230,7 @@ def _with_card(bundle: Bundle, judged: JudgedFold, costs: Costs) -> Bundle:
         command="tollgate train",
     )
     result = evaluation_result(subject, [judged], settings, bundle.manifest.created_at, policy=policy)
-    card = model_card(bundle.manifest, judged.fold, result)
+    card = model_card(bundle.manifest, judged.fold, result, tuned)
     # By way of text, in which a figure that is undefined is null.
     return replace(bundle, card=json.loads(card.model_dump_json()))
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
@@ -17,12 +18,12 @@ from features.definitions import FEATURE_NAMES, fingerprint
 from features.errors import InvalidHistory, RegistryUnavailable
 from tests.unit.training.bundles import TRANSFORMS, made_up_samples
 from training.boosting import BoostingParameters, fit_boosted
-from training.bundle import Thresholds
+from training.bundle import Period, Thresholds
 from training.costs import Costs
 from training.data_version import data_version
 from training.evaluation.scored_rows import score_rows
-from training.feature_files import EVENT_TIME, FeatureTable, joined, write_features
-from training.feature_rows import LABEL, labelled_rows
+from training.feature_files import EVENT_TIME, LABEL, FeatureTable, joined, write_features
+from training.feature_rows import labelled_rows
 from training.fit import FittedModels, fit
 from training.fit_parameters import FitParameters
 from training.history_files import read_days, split_by_day, writing_history
@@ -103,13 +104,17 @@ def test_the_same_data_and_workers_give_the_same_models(on_two_workers: FittedMo
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A simulated history of 60 days, every tenth of whose rows has no label."""
+    """A simulated history of 60 days: every tenth row has no label, and every fifth fraud has it years later."""
     folder = tmp_path_factory.mktemp("history")
     simulate(folder / "whole", transactions=20_000, days=60, fraud_rate=0.05, show_progress=False)
     table = read_days(folder / "whole")
     labels = table.column("is_fraud").to_numpy()
     without = pa.array(labels, pa.int8(), mask=np.arange(len(labels)) % 10 == 0)
     table = table.set_column(table.column_names.index("is_fraud"), table.schema.field("is_fraud"), without)
+    late = [{"known_at": datetime(2030, 1, 1, tzinfo=UTC), "is_fraud": 1}]
+    known = table.schema.field("known_labels")
+    cells = pa.array([late if i % 5 == 1 and fraud else None for i, fraud in enumerate(labels)], known.type)
+    table = table.set_column(table.column_names.index("known_labels"), known, cells)
     with writing_history(folder / "history", overwrite=False) as writer:
         for day, rows in split_by_day(table):
             writer.write_day(day, rows)
@@ -193,6 +198,29 @@ def test_rows_without_a_label_are_counted_and_left_out(report: TrainingReport, r
     assert counted == report.counts["test"].labelled
     bundle, _ = registry.load(MODEL_NAME, "challenger", fingerprint())
     assert bundle.manifest.training_rows == report.counts["train"].labelled
+
+
+def test_frauds_that_nobody_knew_of_as_the_test_began_are_learned_as_legitimate_and_judged_as_frauds(
+    report: TrainingReport, history: Path, registry: Registry
+) -> None:
+    bundle, _ = registry.load(MODEL_NAME, "challenger", fingerprint())
+    table = read_days(history)
+    time = table.column("event_time").to_numpy()
+    fraud = table.column("is_fraud").fill_null(0).to_numpy() == 1
+    late = fraud & table.column("known_labels").is_valid().to_numpy()
+
+    def count(rows: np.ndarray[tuple[int], np.dtype[np.bool_]], period: Period) -> int:
+        since, until = (np.datetime64(moment.replace(tzinfo=None)) for moment in (period.since, period.until))
+        return int(np.sum(rows & (time >= since) & (time < until)))
+
+    learned, tested = report.split.train, report.metrics["lr"]
+    assert count(late, learned) > 10
+    assert bundle.manifest.training_frauds == count(fraud, learned) - count(late, learned)
+    assert tested.true_positives + tested.false_negatives == count(fraud, report.split.test)
+    assert report.late_labels is not None
+    before = [learned, report.split.validation]
+    assert report.late_labels.startswith(f"Of the {sum(count(fraud, part) for part in before):,} frauds before")
+    assert f" {sum(count(late, part) for part in before):,} became known only" in report.late_labels
 
 
 def test_the_report_reads_as_text(report: TrainingReport) -> None:

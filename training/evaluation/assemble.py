@@ -1,15 +1,17 @@
 """Judged folds to the result of an evaluation: metrics with intervals, by fold and by slice, and curves."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 import numpy as np
 
 from training.bundle import Thresholds
+from training.evaluation.bootstrap import Estimate
 from training.evaluation.card_precision import card_days, card_precision_by_day
 from training.evaluation.curves import score_curves
-from training.evaluation.held_out import Grouping
+from training.evaluation.held_out import IN_ALL, Grouping
 from training.evaluation.judged import JudgedFold
 from training.evaluation.metrics import Evaluated, MetricSettings, evaluate_scores
 from training.evaluation.protocols import Published
@@ -18,6 +20,12 @@ from training.evaluation.threshold_table import threshold_table
 from training.history_files import day_of
 
 _NONE: Final = Grouping((), np.zeros(0, np.int8))
+_UNDEFINED: Final = Estimate(float("nan"), float("nan"), float("nan"))
+_OF_ALL_PAYMENTS: Final = (
+    *("card_precision", "precision", "f1"),
+    *("brier", "calibration_error", "cost", "savings"),
+)
+"""Metrics that are read as those of all payments, and mean nothing where frauds of other kinds are left out."""
 
 
 def evaluation_result(
@@ -113,13 +121,19 @@ def _slice(
         one.within(grouping, name) for one in judged if name in one.rows.groupings.get(grouping, _NONE).names
     ]
     parts = [part for part in groups if len(part.rows)]
+    shared = any((one.rows.groupings.get(grouping, _NONE).code == IN_ALL).any() for one in judged)
     return SliceResult(
         grouping=grouping,
         name=name,
         rows=sum(len(part.rows) for part in parts),
         frauds=sum(int(part.rows.labels.sum()) for part in parts),
-        scores=evaluated(parts),
+        scores={score: _of_one_kind(one) if shared else one for score, one in evaluated(parts).items()},
     )
+
+
+def _of_one_kind(metrics: Evaluated) -> Evaluated:
+    """Return the metrics of one kind of fraud among all genuine payments, without those of all payments."""
+    return replace(metrics, **dict.fromkeys(_OF_ALL_PAYMENTS, _UNDEFINED))
 
 
 def _card_days(judged: JudgedFold, top_k: int) -> list[CardDay]:

@@ -19,16 +19,15 @@ def fit_fold(
 
     The bundle is never registered: it has seen a fold, not the history. Ray must be running.
     """
-    validation = rows.within(fold.validation)
-    fitted = fit(rows.within(fold.train), validation, workers=workers, parameters=parameters)
-    trained = rows.between(fold.train)
+    train, validation = (rows.learned(part, fold.test) for part in (fold.train, fold.validation))
+    fitted = fit(train, validation, workers=workers, parameters=parameters)
     manifest = Manifest(
         feature_fingerprint=fingerprint(),
         feature_names=FEATURE_NAMES,
         thresholds=thresholds,
         training_period=fold.train,
-        training_rows=int(trained.sum()),
-        training_frauds=int(rows.rows.labels[trained].sum()),
+        training_rows=len(train),
+        training_frauds=train.frauds,
         created_at=datetime.now(UTC),
     )
     return fitted_bundle(manifest, fitted, validation)

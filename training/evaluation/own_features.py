@@ -19,8 +19,9 @@ from training.evaluation.judged import JudgedFold, bundle_importance, bundle_sco
 from training.evaluation.known_frauds import judged_rows
 from training.evaluation.protocols import Fold
 from training.evaluation.slices import slices
-from training.feature_files import EVENT_TIME, FeatureTable
-from training.feature_rows import LABEL, labelled_rows, to_matrix
+from training.feature_files import EVENT_TIME, LABEL, FeatureTable
+from training.feature_rows import labelled_rows, to_matrix
+from training.split import check_known
 
 _BESIDE: Final = ("customer_id", "fraud_pattern")
 _ID: Final = "transaction_id"
@@ -63,9 +64,15 @@ class FeatureRows:
         held = table if judging is None else table.within(judging)
         return cls(table, held, _held_out(held), held.column(_ID) if ids else None)
 
-    def within(self, period: Period) -> FeatureTable:
-        """Return the rows of a period, for fitting."""
-        return self.table.within(period)
+    def learned(self, period: Period, test: Period) -> FeatureTable:
+        """Return the rows of a period to learn from before a test: with the verdicts that stood as it began.
+
+        Raises:
+            InvalidHistory: too few frauds were known by then.
+        """
+        table = self.table.within(period).known_by(test.since)
+        check_known(table.frauds, period, test)
+        return table
 
     def between(self, period: Period) -> Rows:
         """Return which of ``rows`` lie in a period."""

@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyp
 from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
 
 from features.formulas import Matrix
+from features.known_labels import LabelChanges, verdict_changes
 from training.arrivals import milliseconds
 from training.bundle import EnsembleWeights
 from training.evaluation.held_out import HeldOut
@@ -25,6 +26,7 @@ from training.evaluation.slices import slices
 from training.history_files import read_days
 from training.ingestion.mapping import ColumnMapping
 from training.models import Floats
+from training.split import check_known
 
 ROUNDS: Final = 100
 """Trees: the default of XGBoost's scikit-learn interface."""
@@ -32,10 +34,11 @@ ROUNDS: Final = 100
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PublishedRows:
-    """The labelled rows of a history (n,) and their published features (n, 15)."""
+    """The labelled rows of a history (n,), their published features (n, 15), and who was known as a fraud when."""
 
     rows: HeldOut
     matrix: Matrix
+    verdicts: LabelChanges
 
     @classmethod
     def of(cls, history: Path, mapping: ColumnMapping | None) -> "PublishedRows":
@@ -50,16 +53,23 @@ class PublishedRows:
         table = read_days(history) if mapping is None else with_payments_of_nothing(history, mapping)
         matrix = published_matrix(table)
         known = pc.is_valid(table.column("is_fraud")).to_numpy()
-        return cls(_held_out(table.filter(pa.array(known)), matrix[known]), matrix[known])
+        table = table.filter(pa.array(known))
+        return cls(_held_out(table, matrix[known]), matrix[known], verdict_changes(table))
 
     def judge(self, fold: Fold) -> JudgedFold:
-        """Return the test of a fold by baselines fitted on its training period; they need no validation."""
+        """Return the test of a fold by baselines fitted on its training period; they need no validation.
+
+        Raises:
+            InvalidHistory: too few frauds of the training period were known as the test began.
+        """
         rows = self.rows
         time = rows.event_time_ms
         train = (time >= milliseconds(fold.train.since)) & (time < milliseconds(fold.train.until))
         in_test = (time >= milliseconds(fold.test.since)) & (time < milliseconds(fold.test.until))
         judged = np.flatnonzero(judged_rows(fold, time, rows.customer, rows.labels))
-        baselines = Baselines.fit(self.matrix[train], rows.labels[train])
+        standing = self.verdicts.standing(len(rows), milliseconds(fold.test.since))[train]
+        check_known(int(standing.sum()), fold.train, fold.test)
+        baselines = Baselines.fit(self.matrix[train], standing.astype(np.float64))
         test = self.matrix[judged]
         return JudgedFold(
             fold=fold,
@@ -67,7 +77,7 @@ class PublishedRows:
             scores=baselines.scores(test),
             importance=baselines.importance(test[some_rows(len(test))]),
             train_rows=int(train.sum()),
-            train_frauds=int(rows.labels[train].sum()),
+            train_frauds=int(standing.sum()),
             left_out=int(in_test.sum()) - len(judged),
         )
 

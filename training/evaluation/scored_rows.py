@@ -9,8 +9,8 @@ from features.definitions import FEATURE_NAMES
 from features.transaction import Int64s
 from training.bundle import Bundle
 from training.evaluation.judged import bundle_scores, concatenated
-from training.feature_files import EVENT_TIME, FeatureTable
-from training.feature_rows import LABEL, to_amounts_minor, to_days, to_labels, to_matrix
+from training.feature_files import EVENT_TIME, LABEL, FeatureTable
+from training.feature_rows import to_amounts_minor, to_days, to_labels, to_matrix
 from training.metrics import best_f1_threshold
 from training.models import Floats
 from training.thresholds import Outcomes

@@ -5,19 +5,22 @@ rows.npz        what metrics need of the same rows
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
 
 from features.definitions import FEATURE_NAMES
 from features.formulas import Matrix
+from features.known_labels import LabelChanges, verdict_changes
 from features.transaction import Int64s
 from training.arrivals import milliseconds
 from training.bundle import Period
 from training.evaluation.held_out import HeldOut
 from training.evaluation.own_features import FeatureRows
+from training.feature_files import VERDICTS
 from training.scratch import scratch_folder
 
 FEATURES_FILE: Final = "features.npy"
@@ -31,10 +34,12 @@ class KeptRows:
     Attributes:
         matrix: (n, d) float64, read from the disk where it is touched.
         rows: the same rows as metrics need them, without slices.
+        verdicts: who was known as a fraud, from when.
     """
 
     matrix: Matrix
     rows: HeldOut
+    verdicts: LabelChanges
 
     @classmethod
     def open(cls, folder: Path) -> "KeptRows":
@@ -48,7 +53,8 @@ class KeptRows:
                 labels=arrays["labels"],
                 groupings={},
             )
-        return cls(np.load(folder / FEATURES_FILE, mmap_mode="r"), rows)
+            verdicts = LabelChanges(*(arrays[f"verdict_{field.name}"] for field in fields(LabelChanges)))
+        return cls(np.load(folder / FEATURES_FILE, mmap_mode="r"), rows, verdicts)
 
     def between(self, period: Period) -> Int64s:
         """Return which rows (ascending indices) lie in a period."""
@@ -84,6 +90,7 @@ def _keep(computed: FeatureRows, folder: Path) -> None:
         matrix[place[start : start + len(block)]] = block
         start += len(block)
     matrix.flush()
+    verdicts = verdict_changes(pa.concat_tables(computed.held.blocks(VERDICTS)))
     partial = folder / f"{ROWS_FILE}.partial.npz"
     np.savez(
         partial,
@@ -92,6 +99,9 @@ def _keep(computed: FeatureRows, folder: Path) -> None:
         customer=rows.customer[order],
         customers=rows.customers,
         labels=rows.labels[order],
+        verdict_row=place[verdicts.row],
+        verdict_known_ms=verdicts.known_ms,
+        verdict_change=verdicts.change,
     )
     os.replace(partial, folder / ROWS_FILE)
 

@@ -3,12 +3,16 @@
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from features.definitions import DAY_MS
+from features.definitions import DAY_MS, LABEL_DELAY_MS
 from features.errors import InvalidHistory
 from features.history import HISTORY_SCHEMA
-from features.known_labels import LabelChanges, is_recorded, label_changes, recorded_frauds
+from features.known_labels import LabelChanges, is_recorded, label_changes, recorded_frauds, verdict_changes
 from features.transaction import Int64s
+from tests.parity.histories import MONDAY, history_table, labelled_histories
+from tests.parity.oracle import Event
 
 Verdicts = list[tuple[int, int]]
 
@@ -48,6 +52,21 @@ def test_without_verdicts_there_is_no_change(table: pa.Table) -> None:
 def test_a_history_of_several_chunks_is_one() -> None:
     parts = [history(None, [(1, 1)]), history([(2, 1)]), history(None, [(3, 1)]).slice(1)]
     assert changes_of(pa.concat_tables(parts)) == [(1, 1, 1), (2, 2, 1), (3, 3, 1)]
+
+
+def stood(event: Event, as_of_ms: int) -> bool:
+    """Return whether an event was known as a fraud at a moment, by its last label or the label delay."""
+    if event.labels is None:
+        return event.fraud and event.time + LABEL_DELAY_MS <= as_of_ms
+    known = [is_fraud for known_ms, is_fraud in event.labels if known_ms <= as_of_ms]
+    return bool(known) and known[-1]
+
+
+@given(labelled_histories(), st.floats(-1, 60))
+def test_the_verdict_that_stands_is_the_last_one_that_was_known(events: list[Event], day: float) -> None:
+    as_of_ms = MONDAY + int(day * DAY_MS)
+    standing = verdict_changes(history_table(events)).standing(len(events), as_of_ms)
+    assert standing.tolist() == [stood(event, as_of_ms) for event in events]
 
 
 def counted(codes: list[int], days: list[float], *changes: tuple[int, float, int]) -> list[int]:

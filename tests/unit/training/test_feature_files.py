@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from features.definitions import LABEL_DELAY_MS
+from features.history import HISTORY_SCHEMA
 from training.bundle import Period
-from training.feature_files import EVENT_TIME, FeatureTable, joined, write_features
+from training.feature_files import EVENT_TIME, LABEL, VERDICTS, FeatureTable, joined, write_features
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 SIZES = (7, 0, 12, 1)
@@ -66,6 +68,54 @@ def test_shards_are_equal_and_consecutive_and_leave_out_the_rest(table: FeatureT
 def test_a_period_holds_its_first_moment_and_not_its_last(table: FeatureTable) -> None:
     period = Period(since=START + timedelta(seconds=3), until=START + timedelta(seconds=9))
     assert numbers(table.within(period)) == [3, 4, 5, 6, 7, 8]
+
+
+DELAY = timedelta(milliseconds=LABEL_DELAY_MS)
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> FeatureTable:
+    """Every third of 12 rows is a fraud; of 0 and 6 it became known after the delay, of 3 late, of 9 never."""
+    late = [{"known_at": int((START + 2 * DELAY).timestamp() * 1000), "is_fraud": 1}]
+    labels = [late if i == 3 else [] if i == 9 else None for i in range(12)]
+    table = rows(0, 12)
+    table = table.append_column(LABEL, pa.array([int(i % 3 == 0) for i in range(12)], pa.int8()))
+    known = HISTORY_SCHEMA.field("known_labels")
+    return write_features(tmp_path / "labelled.arrow", table.append_column(known, pa.array(labels, known.type)))
+
+
+def frauds(table: FeatureTable) -> list[int]:
+    found = [block.to_pydict() for block in table.blocks(["number", LABEL])]
+    return [n for block in found for n, fraud in zip(block["number"], block[LABEL], strict=True) if fraud]
+
+
+def test_a_table_as_of_a_moment_has_the_verdicts_that_stood_then(labelled: FeatureTable) -> None:
+    assert frauds(labelled) == [0, 3, 6, 9]
+    assert frauds(labelled.known_by(START)) == []
+    assert frauds(labelled.known_by(START + DELAY + timedelta(seconds=1))) == [0]
+    after_a_week = labelled.known_by(START + DELAY + timedelta(minutes=1))
+    assert frauds(after_a_week) == [0, 6]
+    assert frauds(labelled.known_by(START + 2 * DELAY)) == [0, 3, 6]
+    assert (labelled.frauds, after_a_week.frauds) == (4, 2)
+    assert len(after_a_week) == 12
+
+
+def test_parts_of_a_table_as_of_a_moment_are_as_of_it_too(labelled: FeatureTable) -> None:
+    known = labelled.known_by(START + DELAY + timedelta(minutes=1))
+    period = Period(since=START + timedelta(seconds=3), until=START + timedelta(seconds=12))
+    for part in (known.within(period), known.between(3, 12), known.shard(1, 2)):
+        assert frauds(part) == [6]
+    (block, *_) = known.chosen(np.arange(3, 7), [LABEL])
+    assert block.column(LABEL).to_pylist() == [0, 0]
+    assert known.column(LABEL).to_pylist() == [1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0]
+
+
+def test_all_columns_come_as_they_were_written(labelled: FeatureTable) -> None:
+    (block, *_) = labelled.known_by(START).blocks()
+    assert block.column_names == [EVENT_TIME, "number", "other", *VERDICTS[1:]]
+    assert block.column(LABEL).to_pylist() == [0] * 5
+    (numbered, *_) = labelled.known_by(START).blocks(["number"])
+    assert numbered.column_names == ["number"]
 
 
 def test_a_period_without_rows_is_empty(table: FeatureTable) -> None:

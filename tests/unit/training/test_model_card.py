@@ -11,6 +11,7 @@ from features.definitions import FEATURE_NAMES, fingerprint
 from features.errors import BundleRefused
 from tests.unit.training.bundles import small_bundle
 from tests.unit.training.evaluation.results import judged_fold, result
+from tests.unit.training.test_parameter_file import TUNED
 from training.bundle import CARD_FILE, Bundle
 from training.evaluation.bootstrap import Estimate
 from training.model_card import ModelCard, card_in_terminal, model_card
@@ -37,6 +38,16 @@ def test_limits_follow_from_what_was_found() -> None:
     many = " ".join(made_up_card(training_frauds=5000).limits)
     assert "Trained on" not in many
     assert "Not calibrated" not in many
+
+
+def test_parameters_that_were_chosen_on_days_of_the_test_are_a_limit() -> None:
+    manifest, fold = small_bundle().manifest, judged_fold().fold
+    on_it = TUNED.model_copy(update={"until": fold.test.until})
+    said = [one for one in model_card(manifest, fold, result(), on_it).limits if "flatter" in one]
+    assert said == [on_it.overlap(fold.test.since)]
+    before = TUNED.model_copy(update={"until": fold.test.since})
+    for tuned in (before, None):
+        assert "flatter" not in " ".join(model_card(manifest, fold, result(), tuned).limits)
 
 
 def test_it_survives_json_also_where_a_figure_is_undefined() -> None:

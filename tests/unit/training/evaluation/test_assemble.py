@@ -35,6 +35,18 @@ def test_a_slice_without_frauds_has_counts_but_no_ranking() -> None:
     assert new.scores["lr"].precision.value == 0.0
 
 
+def test_a_kind_of_fraud_is_not_judged_by_what_the_other_kinds_would_belong_to() -> None:
+    found = result(folds=2)
+    patterns = [one for one in found.slices if one.grouping == "fraud pattern"]
+    assert {one.name for one in patterns} == {"takeover", "testing"}
+    missing = {"card_precision", "precision", "f1", "brier", "calibration_error", "cost", "savings"}
+    for one in patterns:
+        metrics = asdict(one.scores["ensemble"])
+        assert {name for name, estimate in metrics.items() if np.isnan(estimate["value"])} == missing
+    (known,) = (one for one in found.slices if one.grouping == "customer" and one.name == "known")
+    assert not any(np.isnan(estimate["value"]) for estimate in asdict(known.scores["ensemble"]).values())
+
+
 def test_several_folds_have_metrics_each_and_their_mean_over_all() -> None:
     found = result(folds=3)
     assert [fold.name for fold in found.folds] == ["2016-07-18", "2016-07-25", "2016-08-01"]

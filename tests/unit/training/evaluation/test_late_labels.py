@@ -1,4 +1,4 @@
-"""Frauds that were learned from before they were known are told."""
+"""Frauds that nobody knew of as a test began are told."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -47,7 +47,7 @@ def test_those_that_became_known_once_the_test_had_begun_are_counted(history: Pa
     said = words_on_late_labels(history, [(LEARNED, TEST)])
     assert said is not None
     assert said.startswith(
-        f"Of the 6 frauds that were learned from before the test of {TEST.since:%Y-%m-%d}, 3 became"
+        f"Of the 6 frauds before the test of {TEST.since:%Y-%m-%d}, 3 became known only after it had begun."
     )
 
 
