@@ -116,9 +116,13 @@ class Features:
         return await self._store.take_labels(labels)
 
     async def status(self) -> Status:
-        """Return whether the store answers."""
+        """Return that this replica answers."""
+        return self._uptime.status(True, "answers", self._settings.problem)
+
+    async def store_status(self) -> Status:
+        """Return whether the online store answers this replica."""
         try:
             await self._store.ping()
         except OnlineStoreUnavailable as error:
-            return self._uptime.status(False, str(error), self._settings.problem)
-        return self._uptime.status(True, "the store answers", self._settings.problem)
+            return self._uptime.status(False, str(error))
+        return self._uptime.status(True, "answers")

@@ -251,7 +251,7 @@ class Ingress:
             "/ready",
             summary="Readiness; to a key with the scope read each dependency by name",
             responses={
-                **_example({"ready": True, "dependencies": {"features": EXAMPLE_STATUS}}),
+                **_example({"ready": True, "dependencies": {"feature_store": EXAMPLE_STATUS}}),
                 503: {"description": "A dependency that decisions wait for does not serve; the same shape."},
             },
         )

@@ -1,5 +1,6 @@
 """POST /predict/batch with a JSON array: one parse, columns all the way, one text a row on the way out."""
 
+import json
 import logging
 from typing import Any, Final
 
@@ -63,9 +64,32 @@ def _items(body: bytes) -> list[Any]:
     try:
         values = from_json(body)
     except ValueError:
-        values = None
+        values = _leniently(body)
     # The adapter says what is wrong, in the words of a single transaction.
     return values if isinstance(values, list) else _ARRAY.validate_json(body)
+
+
+def _leniently(body: bytes) -> Any:
+    """Return what a body says whose texts are not all Unicode, None where it is no JSON even so.
+
+    Such texts come as bytes, which the contract refuses by their field; the other items are decided.
+    """
+    try:
+        return json.loads(body.decode("utf-8", "surrogateescape"), object_pairs_hook=_object)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name.encode("utf-8", "replace").decode(): _no_text(value) for name, value in pairs}
+
+
+def _no_text(value: Any) -> Any:
+    """Return bytes in place of a text with half of a surrogate pair, or with bytes of another encoding."""
+    if not isinstance(value, str) or value.isascii():
+        return value
+    raw = value.encode("utf-8", "surrogatepass")
+    return value if raw.decode("utf-8", "ignore") == value else raw
 
 
 def _whole(admitted: Admitted, outcome: Outcome, include_features: bool) -> bytes:

@@ -23,6 +23,7 @@ class ModelWatch:
 
     Attributes:
         problem: why the version that the alias names was not taken; "" when it was.
+        registry: what the registry said when it was asked last; registry_answers: whether it said a version.
     """
 
     def __init__(self, bundles: ServedBundles, models: Sequence[Any]) -> None:
@@ -31,6 +32,8 @@ class ModelWatch:
         self._refused: tuple[str, str] | None = None
         self._noted: tuple[str, str, str] | None = None
         self.problem = ""
+        self.registry = "not asked yet"
+        self.registry_answers = False
 
     async def model(self, ref: ModelRef, current: ServedModel | None) -> ServedModel:
         """Return the model that an alias names, or the current one where that cannot be served.
@@ -43,7 +46,7 @@ class ModelWatch:
         """
         version = ""
         try:
-            version = await self._bundles.version_of(ref)
+            version = await self._version_of(ref)
             if current is not None and (ref.name, version) in (current.key, self._refused):
                 if current.key == (ref.name, version):
                     if current.key != self._refused:  # Else it decides as kept here, and the registry's is broken.
@@ -66,6 +69,20 @@ class ModelWatch:
         self._refused = None
         await self._note(ref, version)
         return ServedModel(ref.name, version, bundle)
+
+    async def _version_of(self, ref: ModelRef) -> str:
+        """Return the version that an alias names now.
+
+        Raises:
+            RegistryUnavailable: the registry does not answer, or has no such alias.
+        """
+        try:
+            version = await self._bundles.version_of(ref)
+        except RegistryUnavailable as error:
+            self.registry, self.registry_answers = str(error), False
+            raise
+        self.registry, self.registry_answers = f"{ref.name}@{ref.alias} is version {version}", True
+        return version
 
     async def _before(self, ref: ModelRef) -> ServedModel | None:
         """Return the model that decided last on this machine, None where there is none that can be served."""

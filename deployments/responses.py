@@ -127,7 +127,7 @@ EXAMPLE_BATCH_RESPONSE: Final[dict[str, Any]] = {
 
 EXAMPLE_STATUS: Final[dict[str, Any]] = {
     "ok": True,
-    "detail": "the store answers",
+    "detail": "answers",
     "problem": "",
     "replica": "sisgen8z",
     "uptime_s": 31.4,

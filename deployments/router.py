@@ -233,11 +233,14 @@ class Router:
         return answers
 
     async def status(self) -> dict[str, Status]:
-        """Return the status of the router and of each part behind it, by name."""
-        replies = await settled(*(asyncio.wait_for(part.status.remote(), 2) for part in self._parts.values()))
+        """Return the status of the router and of each part and service behind it, by name."""
+        asked = {name: part.status for name, part in self._parts.items()}
+        asked["feature_store"] = self._parts["features"].store_status
+        replies = await settled(*(asyncio.wait_for(status.remote(), 2) for status in asked.values()))
         statuses: dict[str, Status] = {}
-        for name, reply in zip(self._parts, replies, strict=True):
+        for name, reply in zip(asked, replies, strict=True):
             statuses[name] = no_answer(reply) if isinstance(reply, BaseException) else reply
+        statuses["registry"] = self._uptime.status(self._watch.registry_answers, self._watch.registry)
         problem = self._settings.problem or self._watch.problem or self._ledger.problem
         statuses["router"] = self._uptime.status(True, f"version {self._policy().model.version}", problem)
         return statuses

@@ -21,8 +21,8 @@ class Status(TypedDict):
     uptime_s: float
 
 
-NOT_WAITED_FOR: Final = frozenset({"decision_log"})
-"""Parts without which payments are decided as usual: the log waits in the store meanwhile."""
+NOT_WAITED_FOR: Final = frozenset({"decision_log", "registry"})
+"""Parts without which payments are decided as usual: the log waits in the store, the version in service stays."""
 
 
 def decides(statuses: Mapping[str, Status]) -> bool:

@@ -172,6 +172,8 @@ def test_readiness_names_each_dependency(client: httpx.Client) -> None:
     assert ready["ready"]
     assert set(ready["dependencies"]) == {
         "features",
+        "feature_store",
+        "registry",
         "lr_model",
         "xgb_model",
         "router",
@@ -213,7 +215,10 @@ def test_without_the_store_payments_are_decided_and_say_so(stack: Stack, client:
         assert decided.json()["rules"] == ["large_without_history"]
         ready = client.get("/ready")
         assert ready.status_code == 503
-        assert not ready.json()["dependencies"]["features"]["ok"]
+        dependencies = ready.json()["dependencies"]
+        assert not dependencies["feature_store"]["ok"]
+        assert dependencies["features"]["ok"]
+        assert dependencies["registry"]["ok"]
     finally:
         process.resume()
     eventually(lambda: client.post("/predict", json=payment()).json()["degraded"] == [], "history again")

@@ -23,6 +23,8 @@ def test_the_fused_graph_answers_as_the_distributed_one(stack: Stack, tmp_path: 
         with httpx.Client(base_url=stack.http, timeout=30) as client:
             assert set(client.get("/ready").json()["dependencies"]) == {
                 "features",
+                "feature_store",
+                "registry",
                 "lr_model",
                 "xgb_model",
                 "router",

@@ -1,12 +1,17 @@
 """What `tollgate status` and `up` say of the running stack, and where its metrics are."""
 
+import contextlib
+import time
+
 import httpx
+import psutil
 import pytest
 
 from cluster.processes import RAY, owned_by
 from cluster.record import remembered
 from cluster.waiting import wait_until
 from tests.serve.conftest import Stack
+from tests.serve.test_decisions import payment
 
 pytestmark = pytest.mark.serve
 
@@ -46,3 +51,23 @@ def test_decisions_are_counted_where_prometheus_looks(stack: Stack) -> None:
         return any(line.startswith("ray_tollgate_decisions_total{") and 'decision="' in line for line in lines)
 
     assert wait_until(counted, 60)  # Replicas report every 10 s.
+
+
+def test_after_kill_9_of_everything_up_brings_back_what_was_decided(stack: Stack) -> None:
+    body = payment(transaction_id=f"before-{time.monotonic_ns()}")
+    decided = httpx.post(f"{stack.http}/predict", json=body, timeout=30).json()
+    assert decided["duplicate"] is False
+    processes = [one.process for one in owned_by(stack.home)]
+    assert {"valkey-server", "raylet", "gcs_server", "haproxy"} <= {process.name() for process in processes}
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=30)
+    port_base = httpx.URL(stack.http).port
+    shown = stack.tollgate("up", "--port-base", str(port_base))
+    assert shown.returncode == 0, shown.stderr
+    again = httpx.post(f"{stack.http}/predict", json=body, timeout=30).json()
+    assert again == {**decided, "duplicate": True}
+    later = payment(customer_id=body["customer_id"])
+    counted = httpx.post(f"{stack.http}/predict?include=features", json=later, timeout=30).json()
+    assert counted["features"]["count_last_1h"] == 1

@@ -34,6 +34,7 @@ async def test_a_broken_bundle_is_refused_once_and_the_old_version_stays() -> No
     registry.champion = "2"
     assert [await watch.model(REF, first) for _ in range(3)] == [first] * 3
     assert "version 1 stays: version 2 is damaged" in watch.problem
+    assert watch.registry_answers
     assert (registry.loads, replica.held) == (["1", "2"], [])
     registry.champion = "3"
     assert (await watch.model(REF, first)).version == "3"
@@ -59,9 +60,11 @@ async def test_without_the_registry_the_running_version_stays() -> None:
     registry.is_down = True
     assert await watch.model(REF, first) is first
     assert "version 1 stays: no answer" in watch.problem
+    assert (watch.registry_answers, watch.registry) == (False, "no answer")
     registry.is_down = False
     assert await watch.model(REF, first) is first
     assert not watch.problem
+    assert (watch.registry_answers, watch.registry) == (True, "tollgate@champion is version 1")
 
 
 @pytest.mark.parametrize("registry", [FakeRegistry(is_down=True), FakeRegistry(broken={"1"})])

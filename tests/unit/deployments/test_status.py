@@ -1,3 +1,5 @@
+import pytest
+
 from deployments.status import Status, decides
 
 
@@ -10,5 +12,6 @@ def test_a_node_decides_while_every_part_serves_that_decisions_wait_for() -> Non
     assert not decides({"router": status(True), "features": status(False), "decision_log": status(True)})
 
 
-def test_a_node_decides_also_while_nobody_archives_what_it_decided() -> None:
-    assert decides({"router": status(True), "decision_log": status(False)})
+@pytest.mark.parametrize("away", ["decision_log", "registry"])
+def test_a_node_decides_also_without_what_no_decision_waits_for(away: str) -> None:
+    assert decides({"router": status(True), away: status(False)})
