@@ -21,7 +21,7 @@ from cluster.cost_options import (
     WrongBlockCost,
     costs_of,
 )
-from cluster.offline_commands import History, Parameters, warn
+from cluster.offline_commands import History, Parameters, refuse, warn
 from cluster.reporting import Home, reporting, standing_settings
 
 if TYPE_CHECKING:
@@ -96,14 +96,14 @@ def evaluate_command(
     settings = DEFAULT_SETTINGS.model_copy(update=changed)
     with reporting():
         tracking_uri = standing_settings(home).mlflow_uri
-        _refuse(clear and not live, "--clear needs --live")
-        _refuse(
+        refuse(clear and not live, "--clear needs --live")
+        refuse(
             parameters and (protocol is None or model or live or features == FeatureSet.PUBLISHED),
             "--parameters are of models that are trained here: give --protocol, and no --model",
         )
         if live:
-            _refuse(features == FeatureSet.PUBLISHED, "--live judges what is served, not published features")
-            _refuse(protocol and (since or until), "a protocol has its own days: leave --since and --until out")
+            refuse(features == FeatureSet.PUBLISHED, "--live judges what is served, not published features")
+            refuse(protocol and (since or until), "a protocol has its own days: leave --since and --until out")
             stack = standing_settings(home)
             through = evaluate_live(
                 history,
@@ -122,7 +122,7 @@ def evaluate_command(
             _show_live(through)
             return
         if protocol is not None and model is None:
-            _refuse(since or until, "--since and --until choose the days of a registered version (--model)")
+            refuse(since or until, "--since and --until choose the days of a registered version (--model)")
             chosen, origin = parameters_from(parameters)
             found = evaluate_protocol(
                 history,
@@ -140,8 +140,8 @@ def evaluate_command(
             learned = ((spanning([fold.train, fold.validation]), fold.test) for fold in found.result.folds)
             warn(words_on_late_labels(history, learned))
         else:
-            _refuse(features == FeatureSet.PUBLISHED, "--features published needs --protocol and no --model")
-            _refuse(protocol and (since or until), "a protocol has its own days: leave --since and --until out")
+            refuse(features == FeatureSet.PUBLISHED, "--features published needs --protocol and no --model")
+            refuse(protocol and (since or until), "a protocol has its own days: leave --since and --until out")
             found = evaluate_version(
                 history,
                 tracking_uri=tracking_uri,
@@ -183,9 +183,3 @@ def protocols_command() -> None:
         trained = f"{protocol.train_days} days" if protocol.train_days else "all days before the gap"
         table.add_row(name, protocol.title, tests, trained)
     Console().print(table)
-
-
-def _refuse(condition: object, words: str) -> None:
-    """Raise a usage error if a condition holds."""
-    if condition:
-        raise typer.BadParameter(words)

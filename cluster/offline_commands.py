@@ -97,6 +97,10 @@ def train_command(
     validation_days: Annotated[
         int | None, typer.Option(min=1, help="Days of validation; default: a tenth of those with labels.")
     ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="Divide the history as a protocol with one test does: a name, or a YAML file."),
+    ] = None,
     promote: Annotated[
         bool,
         typer.Option(
@@ -129,6 +133,8 @@ def train_command(
     from training.train import train
 
     with reporting():
+        own_days = (since, until, test_days, validation_days)
+        refuse(protocol and any(own_days), "a protocol has its own days: leave the other options of days out")
         chosen, origin = parameters_from(parameters)
         report = train(
             history,
@@ -139,6 +145,7 @@ def train_command(
             until=until and until.date(),
             test_days=test_days,
             validation_days=validation_days,
+            protocol=protocol,
             parameters=chosen.parameters,
             origin=origin,
             tuned=chosen.tuned,
@@ -261,3 +268,9 @@ def warn(words: str | None) -> None:
     """Say something on stderr that the reader of a result must know; None: nothing."""
     if words is not None:
         Console(stderr=True).print(words, style="yellow", soft_wrap=True)
+
+
+def refuse(condition: object, words: str) -> None:
+    """Raise a usage error if a condition holds."""
+    if condition:
+        raise typer.BadParameter(words)

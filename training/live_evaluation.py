@@ -22,7 +22,7 @@ from training.evaluation.errors import EvaluationRefused
 from training.evaluation.judged import JudgedFold
 from training.evaluation.metrics import METRIC_NAMES, MetricSettings
 from training.evaluation.own_features import FeatureRows
-from training.evaluation.protocols import Fold, Protocol, folds_of, load_protocol
+from training.evaluation.protocols import Fold, Protocol, fold_of, load_protocol
 from training.evaluation.results import EvaluationResult, Subject
 from training.evaluation.run_log import log_to_run
 from training.evaluation.version_periods import check_not_seen, period_fold, version_periods
@@ -99,7 +99,7 @@ def evaluate_live(
     periods = version_periods(version, bundle.manifest, tracking_uri)
     asked = Protocol() if protocol is None else load_protocol(protocol)
     days = count_days(history)
-    fold = _one(folds_of(asked, days)) if protocol else period_fold(days, periods, since, until)
+    fold = fold_of(asked, days) if protocol else period_fold(days, periods, since, until)
     check_not_seen(fold, periods, version.version)
     answers: dict[str, Answer] = {}
 
@@ -153,15 +153,6 @@ def different_metrics(served: EvaluationResult, offline: EvaluationResult) -> di
             if not both_undefined and not abs(got - wanted) <= TOLERANCE * max(1.0, abs(wanted)):
                 found[f"{score} {name}"] = got - wanted
     return found
-
-
-def _one(folds: tuple[Fold, ...]) -> Fold:
-    if len(folds) > 1:
-        raise EvaluationRefused(
-            f"The protocol has {len(folds)} tests, and the store would have to be emptied between them. Use one"
-            " with a single test, or --since and --until."
-        )
-    return folds[0]
 
 
 def _as_served(bundle: Bundle, weights: Weights | None) -> Bundle:

@@ -80,10 +80,7 @@ def model_card(manifest: Manifest, fold: Fold, result: EvaluationResult, tuned: 
         created_at=manifest.created_at,
         data=manifest.data,
         periods={"train": fold.train, "validation": fold.validation, "test": fold.test},
-        protocol=(
-            "Split by time: trained, then weights and calibration on the validation period, then a gap of"
-            f" {DELAY_DAYS} days in which labels become known, then judged on the test period."
-        ),
+        protocol=_protocol(fold),
         training_rows=manifest.training_rows,
         training_frauds=manifest.training_frauds,
         test_rows=judged.rows,
@@ -94,6 +91,19 @@ def model_card(manifest: Manifest, fold: Fold, result: EvaluationResult, tuned: 
         metrics=result.overall,
         slices=tuple(_slice(one) for one in result.slices),
         limits=tuple(_limits(manifest, fold, result, tuned)),
+    )
+
+
+def _protocol(fold: Fold) -> str:
+    """Return in words how a fold divides time."""
+    parts = ["trained", "weights and calibration on the validation period"]
+    if fold.validation.until <= fold.train.since:
+        parts.reverse()
+    gap = fold.test.since - max(fold.train.until, fold.validation.until)
+    parts += [f"a gap of {gap.days} days in which labels become known", "judged on the test period"]
+    words = f"Split by time: {', then '.join(parts)}."
+    return (
+        words if fold.known_since is None else f"{words} Customers known as defrauded are left out of it."
     )
 
 

@@ -70,7 +70,7 @@ class PartCounts:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The parts of a history, [since, until) each."""
+    """The parts of a history, [since, until) each. Under a protocol, validation may lie before training."""
 
     warm_up: Period
     train: Period
@@ -80,7 +80,8 @@ class Split:
 
     def periods(self) -> dict[str, Period]:
         """Return name to period, in order of time."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        periods = {field.name: getattr(self, field.name) for field in fields(self)}
+        return dict(sorted(periods.items(), key=lambda part: part[1].since))
 
 
 def split_in_time(

@@ -14,7 +14,7 @@ import numpy as np
 from rich.progress import Progress, TaskID
 
 from features.definitions import FEATURE_NAMES, fingerprint
-from training.bundle import Bundle, Manifest, Period, Thresholds
+from training.bundle import Bundle, Manifest, Thresholds
 from training.costs import Costs
 from training.data_version import DataVersion, data_version
 from training.evaluation.assemble import evaluation_result
@@ -22,7 +22,7 @@ from training.evaluation.judged import JudgedFold
 from training.evaluation.late_labels import words_on_late_labels
 from training.evaluation.metrics import MetricSettings
 from training.evaluation.own_features import FeatureRows
-from training.evaluation.protocols import Fold, spanning
+from training.evaluation.protocols import Fold, fold_of, load_protocol, spanning, split_of
 from training.evaluation.results import Subject
 from training.evaluation.scored_rows import score_rows
 from training.experiment import flat, log_run, open_experiment
@@ -65,6 +65,7 @@ def train(
     until: date | None = None,
     validation_days: int | None = None,
     test_days: int | None = None,
+    protocol: str | None = None,
     parameters: FitParameters = DEFAULT_PARAMETERS,
     origin: Mapping[str, str] = NO_ORIGIN,
     tuned: Tuned | None = None,
@@ -88,6 +89,7 @@ def train(
         alias: what names the version that decides.
         workers: Ray Train workers.
         since, until, validation_days, test_days: bounds of the split (:func:`training.split.split_in_time`).
+        protocol: a name or a YAML file; it divides the history in place of these four, and has a single test.
         origin: what the run says of where the parameters came from.
         tuned: how they were found; where that was on days of the test, the card says so.
         thresholds: of the bundle. Those of least cost on the validation period are reported beside them.
@@ -102,6 +104,7 @@ def train(
 
     Raises:
         InvalidHistory: the history cannot be read, or is too short or has too few frauds to be split.
+        EvaluationRefused: there is no such protocol, it has several tests, or the history lacks its days.
         RegistryUnavailable: MLflow does not answer; asked before anything is computed.
         OutOfSpace: the disk is too full for the features.
     """
@@ -110,16 +113,20 @@ def train(
             experiment, registry = open_experiment(tracking_uri), Registry(tracking_uri)
             version_of_data = data_version(history)
             days = count_days(history)
-            split = split_in_time(
-                days, since=since, until=until, validation_days=validation_days, test_days=test_days
-            )
+            if protocol is None:
+                split = split_in_time(
+                    days, since=since, until=until, validation_days=validation_days, test_days=test_days
+                )
+                fold = Fold("test", split.train, split.validation, split.test, None)
+            else:
+                fold = fold_of(load_protocol(protocol), days)
+                split = split_of(fold, days)
             parts = ("train", "validation", "test")
             counts = {part: count_part(days, getattr(split, part)) for part in parts}
             late = words_on_late_labels(history, [(spanning([split.train, split.validation]), split.test)])
         with local_ray(ray_address), scratch_folder(storage) as folder:
             with steps.step("features"):
-                whole = Period(since=split.train.since, until=split.test.until)
-                rows = FeatureRows.of(history, whole, folder, judging=split.test)
+                rows = FeatureRows.of(history, fold.whole, folder, judging=fold.judging)
             with steps.step("fit"):
                 train_rows, validation_rows = (
                     rows.learned(part, split.test) for part in (split.train, split.validation)
@@ -134,7 +141,6 @@ def train(
                 by_cost = choose_thresholds(validated.outcomes(), costs)
                 if apply_thresholds:
                     bundle = _with_thresholds(bundle, by_cost.thresholds)
-                fold = Fold("test", split.train, split.validation, split.test, None)
                 judged = rows.judge(fold, bundle)
                 metrics = judged.metrics(bundle.manifest.thresholds.fraud)
                 sample = np.concatenate(list(rows.matrices(np.arange(min(SAMPLE_ROWS, len(rows.held))))))

@@ -23,7 +23,7 @@ from features.definitions import DAY_MS, LABEL_DELAY_MS
 from features.yaml_text import parse_yaml
 from training.bundle import Period
 from training.evaluation.errors import EvaluationRefused
-from training.split import MIN_FRAUDS, WARM_UP_DAYS, WARM_UP_SHARE, DayCounts, count_part
+from training.split import MIN_FRAUDS, WARM_UP_DAYS, WARM_UP_SHARE, DayCounts, Split, count_part
 
 LABEL_DELAY_DAYS: Final = LABEL_DELAY_MS // DAY_MS
 
@@ -173,6 +173,30 @@ def folds_of(protocol: Protocol, days: DayCounts) -> tuple[Fold, ...]:
         for part in ("train", "validation", "test"):
             check_part(days, getattr(fold, part), f"the {part} period of test {fold.name}")
     return folds
+
+
+def fold_of(protocol: Protocol, days: DayCounts) -> Fold:
+    """Return the fold of a protocol that has one.
+
+    Raises:
+        EvaluationRefused: it has several; or as :func:`folds_of`.
+    """
+    folds = folds_of(protocol, days)
+    if len(folds) > 1:
+        raise EvaluationRefused(f"The protocol has {len(folds)} tests; here it needs a single one.")
+    return folds[0]
+
+
+def split_of(fold: Fold, days: DayCounts) -> Split:
+    """Return the parts of a history that a fold divides it into."""
+    learned = spanning([fold.train, fold.validation])
+    return Split(
+        warm_up=Period(since=_midnight(days.first), until=learned.since),
+        train=fold.train,
+        validation=fold.validation,
+        gap=Period(since=learned.until, until=fold.test.since),
+        test=fold.test,
+    )
 
 
 def test_starts(protocol: Protocol, days: DayCounts) -> list[datetime]:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from features.errors import BundleRefused
 from tests.unit.training.bundles import small_bundle
 from tests.unit.training.evaluation.results import judged_fold, result
 from tests.unit.training.test_parameter_file import TUNED
-from training.bundle import CARD_FILE, Bundle
+from training.bundle import CARD_FILE, Bundle, Period
 from training.evaluation.bootstrap import Estimate
 from training.model_card import ModelCard, card_in_terminal, model_card
 
@@ -38,6 +39,25 @@ def test_limits_follow_from_what_was_found() -> None:
     many = " ".join(made_up_card(training_frauds=5000).limits)
     assert "Trained on" not in many
     assert "Not calibrated" not in many
+
+
+def test_it_says_how_time_was_divided() -> None:
+    fold, manifest = judged_fold().fold, small_bundle().manifest
+    week = timedelta(days=7)
+    assert made_up_card().protocol.startswith("Split by time: ")
+    later = replace(
+        fold,
+        train=Period(since=fold.test.since - 4 * week, until=fold.test.since - 3 * week),
+        validation=Period(since=fold.test.since - 3 * week, until=fold.test.since - 2 * week),
+    )
+    assert model_card(manifest, later, result()).protocol == (
+        "Split by time: trained, then weights and calibration on the validation period, then a gap of 14 days in"
+        " which labels become known, then judged on the test period."
+    )
+    before = replace(later, train=later.validation, validation=later.train, known_since=fold.test.since)
+    said = model_card(manifest, before, result()).protocol
+    assert "weights and calibration on the validation period, then trained, then a gap of 14 days" in said
+    assert said.endswith("Customers known as defrauded are left out of it.")
 
 
 def test_parameters_that_were_chosen_on_days_of_the_test_are_a_limit() -> None:

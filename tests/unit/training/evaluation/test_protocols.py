@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from training.evaluation.errors import EvaluationRefused
-from training.evaluation.protocols import Protocol, builtin_protocols, folds_of, load_protocol
+from training.evaluation.protocols import Protocol, builtin_protocols, fold_of, folds_of, load_protocol, split_of
 from training.split import DayCounts
 
 
@@ -33,6 +33,31 @@ def test_validation_at_the_end_is_taken_from_training_which_then_begins_after_th
     assert fold.known_since == day("2018-07-25")
     assert fold.validation.until == day("2018-08-01")
     assert fold.whole.since == day("2018-05-05")
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [
+        ("handbook", ["2018-04-01", "2018-07-18", "2018-07-25", "2018-08-01", "2018-08-08"]),
+        ("handbook-long", ["2018-04-01", "2018-05-05", "2018-07-25", "2018-08-01", "2018-08-08"]),
+    ],
+)
+def test_the_parts_of_a_fold_follow_each_other_without_a_gap_and_end_with_its_test(
+    name: str, begins: list[str]
+) -> None:
+    fold = fold_of(load_protocol(name), days())
+    split = split_of(fold, days())
+    assert (split.train, split.validation, split.test) == (fold.train, fold.validation, fold.test)
+    periods = list(split.periods().values())
+    assert [period.since for period in periods] == [day(begin) for begin in begins]
+    assert [period.until for period in periods] == [*(day(begin) for begin in begins[1:]), fold.test.until]
+    order = ["train", "validation"] if name == "handbook-long" else ["validation", "train"]
+    assert list(split.periods()) == ["warm_up", *order, "gap", "test"]
+
+
+def test_where_one_test_is_needed_a_protocol_with_several_is_refused() -> None:
+    with pytest.raises(EvaluationRefused, match="has 3 tests"):
+        fold_of(load_protocol("handbook-earlier"), days())
 
 
 def test_folds_without_dates_end_with_the_history() -> None:
