@@ -102,9 +102,7 @@ def _protocol(fold: Fold) -> str:
     gap = fold.test.since - max(fold.train.until, fold.validation.until)
     parts += [f"a gap of {gap.days} days in which labels become known", "judged on the test period"]
     words = f"Split by time: {', then '.join(parts)}."
-    return (
-        words if fold.known_since is None else f"{words} Customers known as defrauded are left out of it."
-    )
+    return words if fold.known_since is None else f"{words} Customers known as defrauded are left out of it."
 
 
 def card_in_terminal(card: ModelCard, version: str) -> RenderableType:

@@ -22,6 +22,7 @@ from training.fit_parameters import FitParameters
 from training.history_files import read_days
 from training.registry import RegisteredVersion, Registry
 from training.simulate import simulate
+from training.train import train
 
 pytestmark = [
     pytest.mark.ray,
@@ -96,6 +97,26 @@ def test_models_are_trained_on_the_days_of_the_protocol_and_beat_chance(under_pr
     for fold in found.folds:
         assert fold.left_out > 0
         assert fold.train_rows == pytest.approx(30_000 * 14 / 60, rel=0.3)
+
+
+def test_a_version_that_is_trained_under_a_protocol_is_the_one_that_the_protocol_judges(
+    under_protocol: Evaluation, registry: Registry, history: Path, folder: Path
+) -> None:
+    report = train(
+        history,
+        tracking_uri=registry.tracking_uri,
+        alias="weekly",
+        protocol=str(folder / "weekly.yaml"),
+        parameters=PARAMETERS,
+        show_progress=False,
+    )
+    assert registry.resolve("weekly").version == report.version.version
+    (fold,) = under_protocol.result.folds
+    assert (report.split.train, report.split.test) == (fold.train, fold.test)
+    for score, expected in under_protocol.result.overall.items():
+        found = report.metrics[score]
+        for name in ("roc_auc", "average_precision", "precision", "recall", "brier"):
+            assert getattr(found, name) == pytest.approx(getattr(expected, name).value, abs=1e-9)
 
 
 def test_files_and_figures_are_in_a_run_of_their_own(under_protocol: Evaluation, registry: Registry) -> None:
