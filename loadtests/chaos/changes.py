@@ -16,7 +16,7 @@ from cluster.waiting import wait_until
 from features.errors import ClusterError
 from loadtests.chaos import stack_processes
 from loadtests.chaos.faults import Fault, Scene, repair
-from loadtests.chaos.second_version import second_version
+from loadtests.chaos.second_version import broken_version, second_version
 from loadtests.chaos.serve_changes import (
     IN_FORCE_S,
     Config,
@@ -89,10 +89,29 @@ def promote(scene: Scene) -> None:
         registry.promote(champion)
 
 
+def refuse(scene: Scene) -> None:
+    """Let the alias name a version whose files are not the registered ones until it is refused, and back."""
+    settings = scene.settings
+    registry = Registry(settings.mlflow_uri)
+    champion, broken = broken_version(settings.mlflow_uri)
+    refused = f"version {champion} stays: Version {broken} "
+    try:
+        registry.promote(broken)
+        if not wait_until(lambda: refused in (_problem(settings) or ""), IN_FORCE_S):
+            raise ClusterError(f"Version {broken}, which is broken, was not refused within {IN_FORCE_S:g} s.")
+        if not _serves(settings, champion):
+            raise ClusterError(f"Version {champion} does not serve although {broken} was refused.")
+    finally:
+        registry.promote(champion)
+    if not wait_until(lambda: _problem(settings) == "", IN_FORCE_S):
+        raise ClusterError(f"GET /ready still names a problem {IN_FORCE_S:g} s later: {_problem(settings)}")
+
+
 CHANGES: Final[Mapping[str, Fault]] = {
     "code": roll_code,
     "user_config": change_policy,
     "model": promote,
+    "model_broken": refuse,
     "scale_up": partial(scale, 2),
     "scale_down": partial(scale, 1),
     "store_restart": restart_store,
@@ -103,6 +122,7 @@ WORDS: Final[Mapping[str, str]] = {
     "code": "rolling update of every replica (an environment variable), and back",
     "user_config": "policy and bounds changed in place, and back",
     "model": "another version promoted, and the old one again",
+    "model_broken": "the alias moved to a version that is refused (files replaced since), and back",
     "scale_up": "each deployment from 1 replica to 2",
     "scale_down": "each deployment from 2 replicas to 1",
     "store_restart": "Valkey shut down and started with its append-only file",
@@ -132,9 +152,20 @@ def _policy(settings: ClusterSettings) -> dict[str, Any]:
 
 
 def _model(settings: ClusterSettings) -> dict[str, Any]:
+    return _asked(settings, "model")
+
+
+def _problem(settings: ClusterSettings) -> str | None:
+    """Return what a router says that it did not take, "" where it took all; None where it does not answer."""
+    problem: str | None = _asked(settings, "ready").get("dependencies", {}).get("router", {}).get("problem")
+    return problem
+
+
+def _asked(settings: ClusterSettings, what: str) -> dict[str, Any]:
+    """Return the answer to GET; empty without one."""
     try:
-        answer = httpx.get(f"{settings.http_url}/model", timeout=ASK_S)
+        answer = httpx.get(f"{settings.http_url}/{what}", timeout=ASK_S)
     except httpx.TransportError:
         return {}
-    model: dict[str, Any] = answer.json() if answer.is_success else {}
-    return model
+    document: dict[str, Any] = answer.json() if answer.is_success else {}
+    return document
