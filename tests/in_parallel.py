@@ -1,21 +1,12 @@
-"""How tests that run in several processes use the machine, and how they import Ray Serve: hooks for a conftest."""
+"""How tests that run in several processes use the machine: hooks for a conftest."""
 
 import gc
 import os
-import warnings
 
 import pytest
 
 # The workers fill the cores: a pool of threads in each, spinning as it waits, took a seventh of the time.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Import Ray Serve once, where tests run: its own module warns of how it declares its fields."""
-    if hasattr(config, "workerinput") or not getattr(config.option, "numprocesses", None):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            import ray.serve  # noqa: F401
 
 
 @pytest.hookimpl(optionalhook=True)

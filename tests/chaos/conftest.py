@@ -7,7 +7,10 @@ import pytest
 from cluster.record import remembered
 from cluster.settings import ClusterSettings
 from loadtests.chaos.configured import configured
+from tests.import_serve import pytest_configure
 from tests.stack import Stack
+
+__all__ = ["pytest_configure", "standing"]
 
 
 @pytest.fixture(scope="session")
