@@ -7,8 +7,8 @@
 
 The client does what docs/guarantees.md asks of clients: an id of its own for each payment, the same request again
 until it is decided. In the end each payment is asked for once more, the log is drained, the archive is compared
-with what was told, each customer's windows with what was sent, and the day is audited. The exit code is 1 when a
-promise was broken. The tables are left as Markdown and JSON in the results folder.
+with what was told, the windows of each customer, device and merchant with what was sent, and the day is audited.
+The exit code is 1 when a promise was broken. The tables are left as Markdown and JSON in the results folder.
 """
 
 import os

@@ -1,15 +1,17 @@
-"""The payments of one trial: own ids and own customers, so that what became of each of them can be counted."""
+"""The payments of one trial: ids, customers, devices and merchants of its own, so that each can be counted."""
 
 import json
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 CUSTOMERS: Final = 20
 MERCHANTS: Final = 50
+Kind = Literal["customer_id", "device_id", "merchant_id"]
+"""What the store counts payments by, as :class:`Payment` calls it."""
 PROBE_OFFSET_S: Final = 1
 """How far after the newest payment a probe lies: windows hold what is strictly before."""
 
@@ -25,6 +27,8 @@ class Payment:
 
     transaction_id: str
     customer_id: str
+    device_id: str
+    merchant_id: str
     amount_minor: int
     time_s: float
     body: bytes
@@ -34,8 +38,8 @@ def payments(trial: str, seed: int, clock: Any = lambda: datetime.now(UTC).times
     """Give payments without end; each is made at the moment that it is asked for.
 
     Args:
-        trial: what ids and customers begin with; no other trial of the store may have it.
-        seed: of customers and amounts.
+        trial: what all ids begin with; no other trial of the store may have it.
+        seed: of customers, merchants and amounts.
         clock: seconds since the epoch.
     """
     choice = random.Random(seed)
@@ -44,34 +48,47 @@ def payments(trial: str, seed: int, clock: Any = lambda: datetime.now(UTC).times
         customer = f"{trial}-c{choice.randrange(CUSTOMERS)}"
         # One in fifty is far above the others, so that rules fire and reviews are among the decisions.
         minor = choice.randrange(100, 9_000) * (30 if choice.random() < 0.02 else 1)
-        yield payment(f"{trial}-{number}", customer, minor, round(clock(), 3), choice.randrange(MERCHANTS))
+        time_s = round(clock(), 3)
+        yield payment(f"{trial}-{number}", customer, minor, time_s, f"{trial}-m{choice.randrange(MERCHANTS)}")
         number += 1
 
 
-def payment(transaction_id: str, customer_id: str, amount_minor: int, time_s: float, merchant: int) -> Payment:
-    """Return a payment with its body."""
+def payment(transaction_id: str, customer_id: str, amount_minor: int, time_s: float, merchant_id: str) -> Payment:
+    """Return a payment with its body; each customer has one device."""
+    device_id = f"{customer_id}-d"
     document = {
         "transaction_id": transaction_id,
         "timestamp": time_s,
         "customer_id": customer_id,
-        "merchant_id": f"chaos-{merchant}",
+        "merchant_id": merchant_id,
         "amount": amount_minor / 100,
         "currency": "EUR",
-        "device_id": f"{customer_id}-d",
+        "device_id": device_id,
     }
-    return Payment(transaction_id, customer_id, amount_minor, time_s, json.dumps(document).encode())
+    body = json.dumps(document).encode()
+    return Payment(transaction_id, customer_id, device_id, merchant_id, amount_minor, time_s, body)
 
 
 def probes(trial: str, sent: list[Payment]) -> list[Payment]:
-    """Return one later payment a customer, whose features say what the store has counted of the customer."""
+    """Return later payments, whose features say what the store has counted.
+
+    Each customer, with its device, and each merchant makes one at least. All are of one time, so that none counts
+    another.
+    """
     newest_s = max((one.time_s for one in sent), default=0.0)
-    customers = sorted({one.customer_id for one in sent})
+    customers, merchants = sorted(per(sent, "customer_id")), sorted(per(sent, "merchant_id"))
     return [
-        payment(f"{trial}-probe-{number}", customer, 100, newest_s + PROBE_OFFSET_S, 0)
-        for number, customer in enumerate(customers)
+        payment(
+            f"{trial}-probe-{number}",
+            customers[number % len(customers)],
+            100,
+            newest_s + PROBE_OFFSET_S,
+            merchants[number % len(merchants)],
+        )
+        for number in range(max(len(customers), len(merchants)))
     ]
 
 
-def per_customer(sent: list[Payment]) -> Counter[str]:
-    """Return how many payments each customer made."""
-    return Counter(one.customer_id for one in sent)
+def per(sent: Sequence[Payment], kind: Kind) -> Counter[str]:
+    """Return how many payments each customer, device or merchant made."""
+    return Counter(getattr(one, kind) for one in sent)

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -20,12 +20,18 @@ from deployments.ledger.stream import LogStream
 from features.errors import ClusterError
 from loadtests.chaos.asked import WITHOUT_STORE, Asked, Attempt, Told
 from loadtests.chaos.client import Client
-from loadtests.chaos.payments import Payment, per_customer, probes
+from loadtests.chaos.payments import Kind, Payment, per, probes
 
 SETTLED_S: Final = 120.0
 POLL_S: Final = 0.5
-COUNT: Final = "count_last_24h"
-"""The feature that says how many payments of a customer the store has counted; trials take less than a day."""
+COUNTS: Final[Mapping[Kind, str]] = {
+    "customer_id": "count_last_24h",
+    "device_id": "device_count_last_24h",
+    "merchant_id": "merchant_count_last_24h",
+}
+"""The feature that says how many payments of each the store has counted; trials take less than a day.
+
+That of merchants is exact here, too: of its window only the far end is snapped, which lies before the trial."""
 STORE_TIMEOUT_S: Final = 30.0
 
 
@@ -62,31 +68,39 @@ def waiting_bytes(data: Path) -> int:
     return total
 
 
-async def counted(client: Client, trial: str, sent: list[Payment]) -> dict[str, int]:
-    """Return how many payments of each customer the store has counted, as a later payment of each sees it.
+Counted = dict[Kind, dict[str, int]]
+"""How many payments of each customer, device and merchant the store has counted."""
+
+
+async def counted(client: Client, trial: str, sent: list[Payment]) -> Counted:
+    """Return how many payments the store has counted, as a later payment of each sees it.
 
     Raises:
         ClusterError: a probe was not decided, or without history.
     """
-    found: dict[str, int] = {}
+    found: Counted = {kind: {} for kind in COUNTS}
     for probe in probes(trial, sent):
-        one = Asked(probe)
-        answer = await client.decide(one, "?include=features")
+        answer = await client.decide(Asked(probe), "?include=features")
         document = {} if answer is None else answer.json()
         if answer is None or document["degraded"]:
-            raise ClusterError(f"The probe of customer {probe.customer_id} was not decided as a whole: {document}")
-        found[probe.customer_id] = round(document["features"][COUNT])
+            raise ClusterError(f"The probe {probe.transaction_id} was not decided as a whole: {document}")
+        for kind, feature in COUNTS.items():
+            found[kind][getattr(probe, kind)] = round(document["features"][feature])
     return found
 
 
-def miscounted(sent: Sequence[Payment], failed: Sequence[Payment], found: dict[str, int]) -> tuple[int, int]:
-    """Return how many payments the store has too many, and how many too few.
+def miscounted(sent: Sequence[Payment], failed: Sequence[Payment], found: Counted) -> tuple[int, int]:
+    """Return how many payments the store has too many, and how many too few, of whatever it has most wrong.
 
     A payment that failed may be counted or not: nobody was told of it.
     """
-    most, unsure = per_customer(list(sent)), per_customer(list(failed))
-    over = sum(max(0, found[customer] - count) for customer, count in most.items())
-    under = sum(max(0, count - unsure[customer] - found[customer]) for customer, count in most.items())
+    wrong = [_miscounted(per(sent, kind), per(failed, kind), found[kind]) for kind in COUNTS]
+    return max(over for over, _ in wrong), max(under for _, under in wrong)
+
+
+def _miscounted(most: Counter[str], unsure: Counter[str], found: Mapping[str, int]) -> tuple[int, int]:
+    over = sum(max(0, found[name] - count) for name, count in most.items())
+    under = sum(max(0, count - unsure[name] - found[name]) for name, count in most.items())
     return over, under
 
 

@@ -53,8 +53,8 @@ def broken_connection() -> httpx.Response:
     raise httpx.ReadError("the connection is gone")
 
 
-def a_payment(number: int = 0, customer: str = "c0", minor: int = 100) -> Payment:
-    return payment(f"p-{number}", customer, minor, 1000.0 + number, 1)
+def a_payment(number: int = 0, customer: str = "c0", minor: int = 100, merchant: str = "m0") -> Payment:
+    return payment(f"p-{number}", customer, minor, 1000.0 + number, merchant)
 
 
 def attempt(status: int = 200, told: Told | None = TOLD, ended_s: float = 1.0, **values: Any) -> Attempt:

@@ -3,7 +3,9 @@
 import json
 from itertools import islice
 
-from loadtests.chaos.payments import payments, per_customer, probes
+import pytest
+
+from loadtests.chaos.payments import Kind, Payment, payments, per, probes
 
 
 def test_the_same_seed_gives_the_same_payments_but_for_their_time() -> None:
@@ -26,10 +28,20 @@ def test_the_body_says_what_the_payment_is() -> None:
     assert round(document["amount"] * 100) == one.amount_minor
 
 
-def test_there_is_a_probe_a_customer_after_all_of_its_payments() -> None:
-    sent = list(islice(payments("t", 1, lambda: 100.0), 60))
+@pytest.mark.parametrize("kind", ["customer_id", "device_id", "merchant_id"])
+@pytest.mark.parametrize("count", [3, 60, 600])
+def test_there_is_a_probe_of_each_customer_device_and_merchant_after_all_payments(kind: Kind, count: int) -> None:
+    sent = list(islice(payments("t", 1, lambda: 100.0), count))
     found = probes("t", sent)
-    assert {one.customer_id for one in found} == set(per_customer(sent))
-    assert all(one.time_s > 100.0 for one in found)
-    assert not {one.transaction_id for one in found} & {one.transaction_id for one in sent}
+    assert per(found, kind).keys() == per(sent, kind).keys()
+    assert {one.time_s for one in found} == {101.0}
+
+
+def test_probes_have_ids_of_their_own() -> None:
+    sent = list(islice(payments("t", 1), 60))
+    assert not ids_of(sent) & ids_of(probes("t", sent))
     assert probes("t", []) == []
+
+
+def ids_of(sent: list[Payment]) -> set[str]:
+    return {one.transaction_id for one in sent}

@@ -11,7 +11,18 @@ from features.errors import ClusterError
 from loadtests.chaos import proof
 from loadtests.chaos.asked import Told
 from loadtests.chaos.client import Client
-from loadtests.chaos.proof import Proof, compare, counted, miscounted, settled, told_of, waiting_bytes
+from loadtests.chaos.payments import Kind, Payment, per
+from loadtests.chaos.proof import (
+    COUNTS,
+    Counted,
+    Proof,
+    compare,
+    counted,
+    miscounted,
+    settled,
+    told_of,
+    waiting_bytes,
+)
 from tests.unit.loadtests.chaos.fakes import TOLD, a_payment, asked, attempt
 from tests.unit.loadtests.chaos.test_client import client_of
 
@@ -57,17 +68,31 @@ def test_what_nobody_was_told_need_not_be_archived() -> None:
     assert compare([asked(attempt(503))], [], (0, 0)) == Proof()
 
 
-def test_payments_too_many_and_too_few_do_not_cancel_out() -> None:
-    sent = [a_payment(0, "a"), a_payment(1, "a"), a_payment(2, "b")]
-    assert miscounted(sent, [], {"a": 2, "b": 1}) == (0, 0)
-    assert miscounted(sent, [], {"a": 3, "b": 0}) == (1, 1)
+def found_of(sent: list[Payment]) -> Counted:
+    """What a store has counted that has counted these, each once."""
+    return {kind: dict(per(sent, kind)) for kind in COUNTS}
+
+
+@pytest.mark.parametrize("kind", list(COUNTS))
+def test_payments_too_many_and_too_few_do_not_cancel_out(kind: Kind) -> None:
+    sent = [a_payment(0, "a", merchant="m"), a_payment(1, "a", merchant="m"), a_payment(2, "b", merchant="n")]
+    found = found_of(sent)
+    assert miscounted(sent, [], found) == (0, 0)
+    first, _, second = (getattr(one, kind) for one in sent)
+    found[kind] = {first: 3, second: 0}
+    assert miscounted(sent, [], found) == (1, 1)
+
+
+def test_a_payment_that_is_counted_twice_of_customer_device_and_merchant_is_one_too_many() -> None:
+    sent = [a_payment(0), a_payment(1)]
+    assert miscounted(sent, [], found_of([*sent, sent[0]])) == (1, 0)
 
 
 def test_a_payment_that_failed_may_be_counted_or_not() -> None:
     sent = [a_payment(0, "a"), a_payment(1, "a")]
-    for count in (1, 2):
-        assert miscounted(sent, sent[:1], {"a": count}) == (0, 0)
-    assert miscounted(sent, sent[:1], {"a": 3}) == (1, 0)
+    assert miscounted(sent, sent[:1], found_of(sent)) == (0, 0)
+    assert miscounted(sent, sent[:1], found_of(sent[1:])) == (0, 0)
+    assert miscounted(sent, sent[:1], found_of([*sent, sent[0]])) == (1, 0)
 
 
 def test_a_row_without_scores_was_told_without_a_probability() -> None:
@@ -92,7 +117,7 @@ def test_the_proof_waits_for_the_disk_and_says_when_it_waits_in_vain(
 
 
 class Counting:
-    """A service that has counted seven payments of everybody."""
+    """A service that has counted seven payments of each customer, six of each device, five of each merchant."""
 
     def __init__(self, degraded: list[str]) -> None:
         self._degraded = degraded
@@ -108,18 +133,22 @@ class Counting:
                 "model_version": "3",
                 "duplicate": False,
                 "degraded": self._degraded,
-                "features": {proof.COUNT: 7.0},
+                "features": {"count_last_24h": 7.0, "device_count_last_24h": 6.0, "merchant_count_last_24h": 5.0},
             },
         )
 
 
-async def _counted(client: Client) -> dict[str, int]:
+async def _counted(client: Client) -> Counted:
     return await counted(client, "t", [a_payment(0, "a"), a_payment(1, "b")])
 
 
-async def test_the_count_of_each_customer_is_what_its_probe_sees() -> None:
+async def test_the_count_of_each_is_what_its_probe_sees() -> None:
     async with client_of(Counting([])) as client:
-        assert await _counted(client) == {"a": 7, "b": 7}
+        assert await _counted(client) == {
+            "customer_id": {"a": 7, "b": 7},
+            "device_id": {"a-d": 6, "b-d": 6},
+            "merchant_id": {"m0": 5},
+        }
 
 
 async def test_a_probe_without_history_proves_nothing() -> None:
