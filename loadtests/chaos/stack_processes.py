@@ -12,6 +12,7 @@ from cluster.settings import ClusterSettings
 REPLICA: Final = "ray::ServeReplica:tollgate:"
 CONTROLLER: Final = "ray::ServeController"
 HAPROXY: Final = "haproxy"
+RAYLET: Final = "raylet"
 KINDS: Final = ("Ingress", "Router", "Features", "LogisticRegression", "XGBoost", "DecisionLog")
 """The kinds of replica, as serve_config.yaml calls them."""
 
@@ -29,6 +30,11 @@ def controller(settings: ClusterSettings) -> list[psutil.Process]:
 def haproxy(settings: ClusterSettings) -> list[psutil.Process]:
     """Return the processes of HAProxy, master and worker."""
     return [one.process for one in owned_by(settings.home, RAY) if one.name == HAPROXY]
+
+
+def raylet(settings: ClusterSettings) -> list[psutil.Process]:
+    """Return the process of Ray's raylet of this machine."""
+    return [one.process for one in owned_by(settings.home, RAY) if one.name == RAYLET]
 
 
 def store(settings: ClusterSettings) -> list[psutil.Process]:

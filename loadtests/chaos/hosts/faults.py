@@ -9,9 +9,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
+from features.errors import ClusterError
+from loadtests.chaos import stack_processes
 from loadtests.chaos.faults import Fault, Scene
 from loadtests.chaos.hosts.hosts import Hosts
 from loadtests.chaos.hosts.network import plug
+from loadtests.chaos.stack_processes import KINDS
 
 AWAY_S: Final = 15.0
 """How long a host that was killed stays away."""
@@ -30,6 +33,20 @@ def lose_worker(hosts: Hosts) -> None:
     victim = hosts.workers[-1]
     victim.kill()
     time.sleep(AWAY_S)  # The fault itself: the others serve alone.
+    hosts.make_whole()
+
+
+def lose_raylet(hosts: Hosts) -> None:
+    """Kill the raylet of a worker node alone with SIGKILL; the node's replicas end by that, and it joins again.
+
+    Raises:
+        ClusterError: replicas go on without their raylet, where nobody places, replaces or stops them.
+    """
+    settings = hosts.workers[-1].settings
+    stack_processes.kill(stack_processes.raylet(settings))
+    time.sleep(AWAY_S)  # The fault itself: whoever lives still is alone.
+    if left := {kind: len(found) for kind in KINDS if (found := stack_processes.replicas(settings, kind))}:
+        raise ClusterError(f"Replicas live {AWAY_S:g} s after the raylet of their node: {left}.")
     hosts.make_whole()
 
 
@@ -66,6 +83,7 @@ def lose_head(hosts: Hosts) -> None:
 FAULTS: Final[Mapping[str, HostFault]] = {
     "leave": leave,
     "worker": lose_worker,
+    "raylet": lose_raylet,
     "head": lose_head,
     "link": partial(cut_link, CUT_S),
     "link_long": partial(cut_link, LONG_CUT_S),
@@ -75,6 +93,7 @@ FAULTS: Final[Mapping[str, HostFault]] = {
 WORDS: Final[Mapping[str, str]] = {
     "leave": f"a worker node leaves (`tollgate leave`), and joins again after {AWAY_S:g} s",
     "worker": f"kill -9 of everything on a worker node, which joins again after {AWAY_S:g} s",
+    "raylet": f"kill -9 of the raylet of a worker node alone, which joins again after {AWAY_S:g} s",
     "link": f"the link of a worker node cut for {CUT_S:g} s",
     "link_long": f"the link of a worker node cut for {LONG_CUT_S:g} s: the head gives it up, and it joins again",
     "head": f"kill -9 of everything on the head node, started again after {AWAY_S:g} s",

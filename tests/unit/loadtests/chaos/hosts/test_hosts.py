@@ -5,6 +5,7 @@ import pytest
 from cluster.serve_config import read_config
 from cluster.settings import PROJECT
 from features.errors import ClusterError
+from loadtests.chaos import stack_processes
 from loadtests.chaos.hosts import faults
 from loadtests.chaos.hosts import hosts as hosts_module
 from loadtests.chaos.hosts.faults import FAULTS, WORDS, on
@@ -63,6 +64,25 @@ def test_a_host_that_is_lost_stays_away_for_a_while_and_is_started_again(
     monkeypatch.setattr(Hosts, "make_whole", lambda _: told.append(f"whole after {clock.seconds}"))
     FAULTS[name](hosts(tmp_path))
     assert told == [f"kill {victim}", f"whole after [{faults.AWAY_S}]"]
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_replicas_that_outlive_the_raylet_of_their_node_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(faults, "time", Waiting())
+    monkeypatch.setattr(Node, "settings", property(lambda node: node.name))
+    monkeypatch.setattr(stack_processes, "raylet", lambda node: [f"raylet of {node}"])
+    monkeypatch.setattr(stack_processes, "kill", told.extend)
+    monkeypatch.setattr(stack_processes, "replicas", lambda _, kind: [kind] * left if kind == "Router" else [])
+    monkeypatch.setattr(Hosts, "make_whole", lambda _: told.append("whole"))
+    if left:
+        with pytest.raises(ClusterError, match=r"after the raylet of their node: {'Router': 1}"):
+            FAULTS["raylet"](hosts(tmp_path))
+    else:
+        FAULTS["raylet"](hosts(tmp_path))
+    assert told == ["raylet of node3", *([] if left else ["whole"])]
 
 
 def test_a_link_is_mended_whatever_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
