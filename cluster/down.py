@@ -37,10 +37,10 @@ def down(settings: ClusterSettings, steps: Steps) -> DownResult:
                 if not shut_down(settings):
                     tell("it did not end in time; its processes are stopped next")
         killed = [
-            *_stop(settings, steps, "Training", TRAINING),
+            *stop_part(settings, steps, "Training", TRAINING),
             *_stop_ray(settings, steps),
-            *_stop(settings, steps, "MLflow", MLFLOW),
-            *_stop(settings, steps, "Valkey", VALKEY, VALKEY_GRACE_S),
+            *stop_part(settings, steps, "MLflow", MLFLOW),
+            *stop_part(settings, steps, "Valkey", VALKEY, VALKEY_GRACE_S),
         ]
         with steps.step("Checking that nothing is left"):
             stop(owned_by(settings.home), settings.waits.process_stop_s)
@@ -50,9 +50,14 @@ def down(settings: ClusterSettings, steps: Steps) -> DownResult:
     return DownResult(len(before), tuple(map(str, killed)))
 
 
-def _stop(
+def stop_part(
     settings: ClusterSettings, steps: Steps, title: str, component: str, grace_s: float | None = None
 ) -> list[Owned]:
+    """Stops the processes of a component, in order, and returns those that had to be killed.
+
+    Args:
+        grace_s: how long they have; None: as long as most.
+    """
     owned = owned_by(settings.home, component)
     if not owned:
         return []

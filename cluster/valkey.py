@@ -119,6 +119,12 @@ def answers(url: str) -> bool:
         return False
 
 
+def version(url: str) -> str:
+    """Returns the version of the Valkey that answers at ``url``."""
+    with client_of(url) as client:
+        return str(client.info("server")["valkey_version"])
+
+
 def check_answers(url: str, name: str) -> None:
     """Checks that a Redis server answers and lets us in.
 

@@ -7,15 +7,16 @@ from functools import partial
 from typing import Any, Final
 
 import httpx
-import psutil
-import redis
+from rich.console import Console
 
 from cluster.serve_config import config_to_deploy
 from cluster.settings import ClusterSettings
+from cluster.steps import Steps
+from cluster.upgrade_store import upgrade_store
 from cluster.waiting import wait_until
 from features.errors import ClusterError
 from loadtests.chaos import stack_processes
-from loadtests.chaos.faults import Fault, Scene, repair
+from loadtests.chaos.faults import Fault, Scene
 from loadtests.chaos.second_version import broken_version, second_version
 from loadtests.chaos.serve_changes import (
     IN_FORCE_S,
@@ -64,15 +65,9 @@ def scale(replicas: int, scene: Scene) -> None:
     put_in_force(settings, for_trials(config, replicas), scaled)
 
 
-def restart_store(scene: Scene) -> None:
-    """Stop Valkey as an upgrade does, and start it again with its append-only file."""
-    found = stack_processes.store(scene.settings)
-    if not found:
-        raise ClusterError("The store is not of this stack: upgrade it by its own means.")
-    with redis.Redis.from_url(scene.settings.redis_url, socket_timeout=ASK_S) as client:
-        client.shutdown(nosave=True)
-    psutil.wait_procs(found, timeout=30)
-    repair(scene.settings)
+def replace_store(scene: Scene) -> None:
+    """Replace Valkey by the installed one, on its append-only file, as ``tollgate upgrade-store`` does."""
+    upgrade_store(scene.settings, os.environ, Steps(Console(quiet=True)))
 
 
 def promote(scene: Scene) -> None:
@@ -114,7 +109,7 @@ CHANGES: Final[Mapping[str, Fault]] = {
     "model_broken": refuse,
     "scale_up": partial(scale, 2),
     "scale_down": partial(scale, 1),
-    "store_restart": restart_store,
+    "store": replace_store,
 }
 """Every change by name, in an order in which they can be made one after the other."""
 
@@ -125,7 +120,7 @@ WORDS: Final[Mapping[str, str]] = {
     "model_broken": "the alias moved to a version that is refused (files replaced since), and back",
     "scale_up": "each deployment from 1 replica to 2",
     "scale_down": "each deployment from 2 replicas to 1",
-    "store_restart": "Valkey shut down and started with its append-only file",
+    "store": "Valkey replaced on its append-only file (`tollgate upgrade-store`)",
 }
 
 

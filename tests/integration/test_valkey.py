@@ -11,6 +11,7 @@ from cluster.secret_files import read_secret
 from cluster.settings import ClusterSettings, Waits
 from cluster.steps import Steps
 from cluster.up import running_components, wait_for_store
+from cluster.upgrade_store import upgrade_store
 from cluster.waiting import wait_until
 from features.errors import ClusterError
 
@@ -73,6 +74,28 @@ def test_a_stop_in_order_loses_nothing(store: ClusterSettings) -> None:
     valkey.start_valkey(store, environ)
     with valkey.client_of(store.redis_url) as client:
         assert client.get("customer:2") == "seen"
+
+
+def test_an_upgrade_starts_the_installed_server_on_what_was_written(store: ClusterSettings) -> None:
+    with valkey.client_of(store.redis_url) as client:
+        client.set("customer:3", "seen")
+    before = {one.process.pid for one in owned_by(store.home, VALKEY)}
+    version = valkey.version(store.redis_url)
+    assert upgrade_store(store, environ, Steps(Console(quiet=True))) == (version, version)
+    after = {one.process.pid for one in owned_by(store.home, VALKEY)}
+    assert len(after) == 1
+    assert not after & before
+    with valkey.client_of(store.redis_url) as client:
+        assert client.get("customer:3") == "seen"
+
+
+def test_an_upgrade_of_a_store_that_is_not_there_starts_none(settings: ClusterSettings) -> None:
+    with pytest.raises(ClusterError, match="No Valkey of this stack answers: `tollgate up`"):
+        upgrade_store(settings, environ, Steps(Console(quiet=True)))
+    theirs = settings.model_copy(update={"redis_url_external": "redis://store.example:6379/0"})
+    with pytest.raises(ClusterError, match="server of yours"):
+        upgrade_store(theirs, environ, Steps(Console(quiet=True)))
+    assert owned_by(settings.home) == []
 
 
 def test_the_server_uses_the_jemalloc_of_ray(store: ClusterSettings) -> None:
