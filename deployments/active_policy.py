@@ -71,6 +71,7 @@ def active_policy(settings: PolicySettings, model: ServedModel) -> ActivePolicy:
         rules=settings.rules,
         rules_without_history=settings.rules_without_history,
         calibration=calibration,
+        max_reasons=settings.max_reasons,
     )
     rules, without_history = rules_of(settings.rules, settings.rules_without_history)
     return ActivePolicy(
@@ -81,6 +82,11 @@ def active_policy(settings: PolicySettings, model: ServedModel) -> ActivePolicy:
         weights=weights,
         thresholds=thresholds,
         calibration=calibration,
-        explain_above=thresholds.review if calibration is None else calibration.highest_score(thresholds.review),
+        explain_above=explain_above(thresholds, calibration),
         logged=logged.reference(),
     )
+
+
+def explain_above(thresholds: Thresholds, calibration: Calibration | None) -> float:
+    """Return the score above which a model explains a row: without one the mean cannot be above the threshold."""
+    return thresholds.review if calibration is None else calibration.highest_score(thresholds.review)

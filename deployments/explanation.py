@@ -4,11 +4,41 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from deployments.decision import Reason
+from deployments.decision import Decision, Decisions, Reason
+from deployments.model_scores import ModelScores
 from deployments.rules import CompiledRule
+from deployments.settings import Weights
 from features.definitions import FEATURES
 from features.formulas import Matrix
 from features.words import in_words
+
+
+def reasons(
+    decisions: Decisions,
+    replies: Sequence[ModelScores | None],
+    matrix: Matrix,
+    weights: Weights,
+    rules: Sequence[CompiledRule],
+    limit: int,
+) -> dict[int, list[Reason]]:
+    """Return at most ``limit`` reasons for every row that is not approved, by row.
+
+    Args:
+        replies: of LR and XGBoost; None for one that did not answer.
+        matrix: (n, features).
+        rules: all that may have fired.
+    """
+    flagged = np.flatnonzero(decisions.decision != Decision.APPROVE)
+    if not len(flagged):
+        return {}
+    total = np.zeros_like(matrix)
+    for weight, reply in zip((weights.lr, weights.xgb), replies, strict=True):
+        if reply is not None:
+            total[reply.rows] += weight * reply.contributions
+    by_id = {rule.id: rule for rule in rules}
+    rows = flagged.tolist()
+    fired = [decisions.rules.get(row, []) for row in rows]
+    return dict(zip(rows, explain(fired, by_id, total[flagged], matrix[flagged], limit), strict=True))
 
 
 def explain(

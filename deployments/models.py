@@ -2,45 +2,28 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from deployments.decision import Scores
 from deployments.garbage import FEW, collect_seldom
 from deployments.links.served import Address, ServedMethod
 from deployments.live_settings import LiveSettings
+from deployments.model_scores import ModelScores, explained
 from deployments.scaling import BusyShare
 from deployments.served_bundles import ServedBundles
 from deployments.settings import ModelSettings
 from deployments.status import Status, Uptime
 from features.errors import BundleRefused, RegistryUnavailable
 from features.formulas import Matrix
-from features.transaction import Int64s
 from training.registry import BoostedModel, Bundle, LogisticModel
 
 logger = logging.getLogger("ray.serve")
 
 ModelVersion = tuple[str, str]
 """Name and version of a bundle."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelScores:
-    """What one model says of a batch of n transactions.
-
-    Attributes:
-        scores: (n,) fraud probabilities.
-        rows: (m,) the rows that are explained.
-        contributions: (m, features) what each feature adds to the log-odds of those rows.
-    """
-
-    scores: Scores
-    rows: Int64s
-    contributions: Matrix
 
 
 class ModelReplica:
@@ -114,9 +97,7 @@ class ModelReplica:
             raise BundleRefused(f"version {model[1]} of {model[0]!r} is not loaded here yet")
         scorer = self._of(bundle)
         scores = scorer.probability(matrix).astype(np.float64)
-        rows = np.flatnonzero(suspect | (scores > above))
-        contributions = scorer.contributions(matrix[rows]) if len(rows) else np.empty((0, matrix.shape[1]))
-        return ModelScores(scores, rows, contributions)
+        return explained(scorer, scores, matrix, suspect, above)
 
     async def status(self) -> Status:
         """Return the versions that are held, and why a newer one was refused."""

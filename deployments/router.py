@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from deployments.active_policy import ActivePolicy, active_policy, check_rules
 from deployments.breaker import Breaker
 from deployments.deadline import HISTORY_SHARE, MODEL_SHARE, RECORD_S, RECORD_SHARE, Deadline, TimeLeft
-from deployments.decision import Decision, Decisions, Fired, decide, fired_rules
-from deployments.explanation import explain
+from deployments.decision import Decisions, Fired, decide, fired_rules
+from deployments.explanation import reasons
 from deployments.features import FeatureReply
 from deployments.garbage import collect_seldom
 from deployments.handles import Handle, hot_call, light, settled
@@ -26,8 +26,8 @@ from deployments.ledger.spool import Spool
 from deployments.links.served import Address, ServedMethod
 from deployments.live_settings import LiveSettings
 from deployments.metrics import CircuitMetrics, DecisionMetrics
+from deployments.model_scores import ModelScores, suspects
 from deployments.model_watch import ModelWatch
-from deployments.models import ModelScores
 from deployments.scaling import BusyShare
 from deployments.served_bundles import ServedBundles
 from deployments.settings import BreakerSettings, PolicySettings
@@ -165,7 +165,8 @@ class Router:
             tuple(degraded),
             policy.calibration,
         )
-        _explain(decisions, replies, matrix, policy)
+        rules = (*policy.rules, *policy.rules_without_history)
+        decisions.reasons = reasons(decisions, replies, matrix, policy.weights, rules, policy.settings.max_reasons)
         header = Header(
             decided_at_ms=int(clock() * 1000),
             latency_ms=round(deadline.age_s * 1000, 2),
@@ -213,9 +214,7 @@ class Router:
         What will need an explanation is known before: rows where a rule fired, and rows that a model scores
         above what the review threshold asks for, as their weighted mean cannot be above it otherwise.
         """
-        suspect = np.zeros(len(matrix), np.bool_)
-        for _, rows in fired:
-            suspect |= rows
+        suspect = suspects(fired, len(matrix))
         left_s = MODEL_SHARE * deadline.left_s
         replies = await settled(
             *(
@@ -261,21 +260,3 @@ class Router:
                 "thresholds": policy.thresholds.model_dump(),
             },
         }
-
-
-def _explain(
-    decisions: Decisions, replies: list[ModelScores | None], matrix: Matrix, policy: ActivePolicy
-) -> None:
-    """Give reasons to every row that is not approved, from its rules and from the models that flagged it."""
-    flagged = np.flatnonzero(decisions.decision != Decision.APPROVE)
-    if not len(flagged):
-        return
-    total = np.zeros_like(matrix)
-    for weight, reply in zip((policy.weights.lr, policy.weights.xgb), replies, strict=True):
-        if reply is not None:
-            total[reply.rows] += weight * reply.contributions
-    by_id = {rule.id: rule for rule in (*policy.rules, *policy.rules_without_history)}
-    rows = flagged.tolist()
-    fired = [decisions.rules.get(row, []) for row in rows]
-    found = explain(fired, by_id, total[flagged], matrix[flagged], policy.settings.max_reasons)
-    decisions.reasons.update(zip(rows, found, strict=True))

@@ -8,11 +8,13 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from deployments.active_policy import rules_of
-from deployments.decision import Decisions, decide, fired_rules
+from deployments.active_policy import explain_above, rules_of
+from deployments.decision import Reason, decide, fired_rules
+from deployments.explanation import reasons
 from deployments.ledger.archive import Archive
 from deployments.ledger.policy import LoggedPolicy
 from deployments.ledger.record import SCHEMA, Entry, Header, entry_of
+from deployments.model_scores import ModelScores, explained, suspects
 from features.definitions import FEATURE_NAMES, fingerprint
 from features.formulas import feature_matrix
 from features.without_history import without_history
@@ -108,16 +110,21 @@ def _differences(entry: Entry, policy: LoggedPolicy, bundles: Bundles) -> Iterat
     header, batch, logged = entry.header, entry.batch, entry.decisions
     matrix = entry.matrix
     ids = batch.transaction_id
+    rules, without = rules_of(policy.rules, policy.rules_without_history)
+    fired = fired_rules(rules if header.has_history else (*rules, *without), matrix, batch)
+    suspect, above = suspects(fired, len(batch)), explain_above(policy.thresholds, policy.calibration)
+    replies: list[ModelScores | None] = []
     own = feature_matrix(without_history(batch))
     for name in OWN_FEATURES:
         position = FEATURE_NAMES.index(name)
         yield from _unequal(ids, name, matrix[:, position], own[:, position], 0.0)
     for name, version, scores in (("lr", header.lr_version, logged.lr), ("xgb", header.xgb_version, logged.xgb)):
+        reply = None
         if version:
             model = getattr(bundles(policy.model, version, header.fingerprint), name)
             yield from _unequal(ids, f"{name} score", scores, model.probability(matrix), TOLERANCE)
-    rules, without = rules_of(policy.rules, policy.rules_without_history)
-    fired = fired_rules(rules if header.has_history else (*rules, *without), matrix, batch)
+            reply = explained(model, scores, matrix, suspect, above)
+        replies.append(reply)
     again = decide(
         logged.lr,
         logged.xgb,
@@ -131,7 +138,10 @@ def _differences(entry: Entry, policy: LoggedPolicy, bundles: Bundles) -> Iterat
     yield from _unequal(ids, "probability", logged.probability, again.probability, 1e-12)
     yield from _unequal(ids, "decision", logged.decision, again.decision, 0.0)
     yield from _unequal(ids, "is_fraud", logged.is_fraud, again.is_fraud, 0.0)
-    yield from _other_rules(ids, logged.rules, again)
+    yield from _others(ids, "rules", logged.rules, again.rules)
+    if policy.max_reasons is not None:
+        told = reasons(again, replies, matrix, policy.weights, (*rules, *without), policy.max_reasons)
+        yield from _others(ids, "reasons", _codes(logged.reasons), _codes(told))
 
 
 def _unequal(ids: list[str], what: str, logged: Any, again: Any, tolerance: float) -> Iterator[Difference]:
@@ -142,8 +152,15 @@ def _unequal(ids: list[str], what: str, logged: Any, again: Any, tolerance: floa
         yield Difference(ids[row], what, logged[row].item(), again[row].item())
 
 
-def _other_rules(ids: list[str], logged: Mapping[int, list[str]], again: Decisions) -> Iterator[Difference]:
-    for row in sorted({*logged, *again.rules}):
-        before, now = logged.get(row, []), again.rules.get(row, [])
+def _others(
+    ids: list[str], what: str, logged: Mapping[int, list[str]], again: Mapping[int, list[str]]
+) -> Iterator[Difference]:
+    for row in sorted({*logged, *again}):
+        before, now = logged.get(row, []), again.get(row, [])
         if before != now:
-            yield Difference(ids[row], "rules", before, now)
+            yield Difference(ids[row], what, before, now)
+
+
+def _codes(found: Mapping[int, list[Reason]]) -> dict[int, list[str]]:
+    """Return the reasons by their codes; another release may put them into other words."""
+    return {row: [f"{reason.source} {reason.code}" for reason in told] for row, told in found.items()}

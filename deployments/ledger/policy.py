@@ -17,6 +17,7 @@ class LoggedPolicy(BaseModel):
 
     Attributes:
         calibration: of the bundle; None where the weighted mean was the probability.
+        max_reasons: given for a decision; None in logs of releases that did not write it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,6 +28,7 @@ class LoggedPolicy(BaseModel):
     rules: tuple[Rule, ...]
     rules_without_history: tuple[Rule, ...]
     calibration: Calibration | None
+    max_reasons: int | None = None
 
     def reference(self) -> "PolicyReference":
         """Return the policy as log entries refer to it."""

@@ -17,7 +17,7 @@ from deployments.features import FeatureReply
 from deployments.ledger.entry_id import START
 from deployments.ledger.record import Header, Written, columns_of
 from deployments.ledger.stream import LogStream
-from deployments.models import ModelScores
+from deployments.model_scores import ModelScores
 from deployments.router import Router
 from deployments.served_model import ServedModel
 from deployments.settings import ModelRef

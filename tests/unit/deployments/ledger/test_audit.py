@@ -2,25 +2,28 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
-from deployments.active_policy import rules_of
+from deployments.active_policy import explain_above, rules_of
 from deployments.decision import decide, fired_rules
+from deployments.explanation import reasons
 from deployments.ledger.archive import Archive
 from deployments.ledger.audit import Audit, audit
 from deployments.ledger.entry_id import EntryId
 from deployments.ledger.kinds import DECISIONS
 from deployments.ledger.policy import LoggedPolicy
 from deployments.ledger.record import Entry, Header
+from deployments.model_scores import explained, suspects
 from deployments.settings import Rule, Thresholds, Weights
 from features.definitions import FEATURE_NAMES, fingerprint
 from features.formulas import feature_matrix
 from features.without_history import without_history
 from tests.unit.deployments.ledger.entries import stored, transactions
+from training.registry import LogisticModel
 
 DAY = "2024-10-04"
 FIRST = EntryId(20_000 * 86_400_000, 0)
@@ -31,6 +34,7 @@ POLICY = LoggedPolicy(
     rules=(Rule(id="huge", when="amount > 900", action="BLOCK", reason="it is huge"),),
     rules_without_history=(Rule(id="blind", when="amount > 100", action="REVIEW", reason="nothing is known"),),
     calibration=None,
+    max_reasons=3,
 )
 
 
@@ -42,6 +46,10 @@ class Model:
 
     def probability(self, matrix: Any) -> Any:
         return np.minimum(self._share * matrix[:, 0] / 1000, 1.0)
+
+    def contributions(self, matrix: Any) -> Any:
+        """Return that the hour speaks for fraud, more so by this model's share, and the amount against it."""
+        return np.outer(np.ones(len(matrix)), [-1.0, self._share, 0.6, *np.zeros(len(FEATURE_NAMES) - 3)])
 
 
 class Models:
@@ -73,9 +81,16 @@ def day_of(folder: Path, **header: Any) -> Archive:
     rules, without = rules_of(POLICY.rules, POLICY.rules_without_history)
     fired = fired_rules(rules if made.has_history else (*rules, *without), matrix, batch)
     nothing = np.full(len(batch), np.nan)
-    lr = Models.lr.probability(matrix) if made.lr_version else nothing
-    xgb = Models.xgb.probability(matrix) if made.xgb_version else nothing
+    suspect, above = suspects(fired, len(batch)), explain_above(POLICY.thresholds, POLICY.calibration)
+    replies = [
+        explained(cast("LogisticModel", model), model.probability(matrix), matrix, suspect, above)
+        if version
+        else None
+        for model, version in ((Models.lr, made.lr_version), (Models.xgb, made.xgb_version))
+    ]
+    lr, xgb = (nothing if reply is None else reply.scores for reply in replies)
     decisions = decide(lr, xgb, POLICY.weights, POLICY.thresholds, fired, "7", made.degraded)
+    decisions.reasons = reasons(decisions, replies, matrix, POLICY.weights, (*rules, *without), 3)
     table = DECISIONS.rows_of([stored(FIRST, Entry(made, batch, matrix, decisions))])
     archive = Archive(folder)
     names = {fingerprint(): json.dumps(FEATURE_NAMES), POLICY.reference().digest: POLICY.reference().text}
@@ -120,6 +135,10 @@ def changed(archive: Archive, column: str, change: Any) -> Archive:
         ("is_fraud", lambda flag: not flag, {"is_fraud"}),
         ("rules", lambda _: [], {"rules"}),
         ("rules", lambda rules: [*rules, "blind"], {"rules"}),
+        ("reasons", lambda _: [], {"reasons"}),
+        ("reasons", lambda told: told[:-1], {"reasons"}),
+        ("reasons", lambda told: [told[0], told[2], told[1]], {"reasons"}),
+        ("reasons", lambda told: [told[0] | {"code": "another"}, *told[1:]], {"reasons"}),
         ("amount_minor", lambda amount: amount + 1, {"amount"}),
         ("event_time_ms", lambda time_ms: time_ms + 3_600_000, {"hour_of_day"}),
     ],
@@ -144,3 +163,17 @@ def test_decisions_by_other_feature_definitions_are_counted_apart(tmp_path: Path
 
 def test_a_day_without_decisions_has_nothing_to_find(tmp_path: Path) -> None:
     assert audit(day_of(tmp_path), "2001-01-01", bundles) == Audit("2001-01-01")
+
+
+def test_reasons_in_other_words_are_the_same_reasons(tmp_path: Path) -> None:
+    archive = changed(day_of(tmp_path), "reasons", lambda told: [one | {"text": "reworded"} for one in told])
+    assert audit(archive, DAY, bundles).ok
+
+
+def test_a_log_that_does_not_say_how_many_reasons_there_may_be_is_not_held_to_them(tmp_path: Path) -> None:
+    archive = changed(day_of(tmp_path), "reasons", lambda _: [])
+    [policy] = archive.folder.rglob(f"{POLICY.reference().digest}.json")
+    text = json.loads(policy.read_text())
+    assert text.pop("max_reasons") == 3
+    policy.write_text(json.dumps(text))
+    assert audit(archive, DAY, bundles).ok
