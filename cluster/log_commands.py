@@ -80,7 +80,8 @@ def audit_command(
     """Make every archived decision of a day again and report what differs; the exit code is 1 when anything does.
 
     So it is where nothing of that day is archived. Scores come from the registered models and the logged features,
-    decisions and reasons from the logged policy. What still waits in the store is not archived: run `tollgate drain` before.
+    decisions and reasons from the logged policy. What still waits in the store is not archived: run `tollgate
+    drain` before.
     """
     from deployments.ledger.archive import Archive
     from deployments.ledger.audit import audit
