@@ -97,6 +97,12 @@ def train_command(
     validation_days: Annotated[
         int | None, typer.Option(min=1, help="Days of validation; default: a tenth of those with labels.")
     ] = None,
+    gap_days: Annotated[
+        int | None,
+        typer.Option(
+            min=7, help="Days before the test in which labels become known; default: the label delay, 7."
+        ),
+    ] = None,
     protocol: Annotated[
         str | None,
         typer.Option(help="Divide the history as a protocol with one test does: a name, or a YAML file."),
@@ -126,14 +132,15 @@ def train_command(
 ) -> None:
     """Train both models on a history, judge them on its last days, and register them as one version.
 
-    In order of time: training, validation, a week in which labels become known, test. Fewer days of validation
+    In order of time: training, validation, a gap in which labels become known, test. Fewer days of validation
     and test make a model that has learned from later days.
     """
     from training.parameter_file import parameters_from
+    from training.split import GAP_DAYS
     from training.train import train
 
     with reporting():
-        own_days = (since, until, test_days, validation_days)
+        own_days = (since, until, test_days, validation_days, gap_days)
         refuse(protocol and any(own_days), "a protocol has its own days: leave the other options of days out")
         chosen, origin = parameters_from(parameters)
         report = train(
@@ -145,6 +152,7 @@ def train_command(
             until=until and until.date(),
             test_days=test_days,
             validation_days=validation_days,
+            gap_days=gap_days or GAP_DAYS,
             protocol=protocol,
             parameters=chosen.parameters,
             origin=origin,

@@ -2,8 +2,8 @@
 
     | warm-up | train | validation | gap | test |
 
-Warm-up: windows are not full yet, so these days are history and not rows. Gap: the label delay. Train and
-validation end before it, because on the first test day no later label would have been known.
+Warm-up: windows are not full yet, so these days are history and not rows. Gap: the label delay, or more. Train
+and validation end before it, because on the first test day no later label would have been known.
 """
 
 from dataclasses import dataclass, fields
@@ -91,6 +91,7 @@ def split_in_time(
     until: date | None = None,
     validation_days: int | None = None,
     test_days: int | None = None,
+    gap_days: int = GAP_DAYS,
 ) -> Split:
     """Return the split of a history, whole UTC days throughout.
 
@@ -100,6 +101,7 @@ def split_in_time(
             that is too short for it, and so are days before the first one with labels.
         until: the day after the last test day; by default that after the last one with labels.
         validation_days, test_days: by default 10 % and 20 % of the days from the first one with labels on.
+        gap_days: between validation and test; more than the label delay where labels come later than that.
 
     Raises:
         InvalidHistory: a part has no day, or too few frauds or other payments; says what to do.
@@ -112,15 +114,17 @@ def split_in_time(
     validation = max(1, round(VALIDATION_SHARE * days)) if validation_days is None else validation_days
     if test < 1 or validation < 1:
         raise InvalidHistory(f"test ({test}) and validation ({validation}) need at least one day each")
+    if gap_days < GAP_DAYS:
+        raise InvalidHistory(f"the gap ({gap_days} days) must be no shorter than the label delay, {GAP_DAYS} days")
     warm_up = max(min(WARM_UP_DAYS, int(WARM_UP_SHARE * end)), labelled.start)
     train = warm_up if since is None else counts.index(since)
     test_since = end - test
-    gap_since = test_since - GAP_DAYS
+    gap_since = test_since - gap_days
     validation_since = gap_since - validation
     if validation_since <= train:
         raise InvalidHistory(
             f"{end} days of history are too few: {train} days before training, {validation} of validation,"
-            f" {GAP_DAYS} of label delay and {test} of test leave none to train on. Bring a longer history or"
+            f" {gap_days} of label delay and {test} of test leave none to train on. Bring a longer history or"
             " fewer test days."
         )
     bounds = [_midnight(counts.first, day) for day in (begin, train, validation_since, gap_since, test_since, end)]

@@ -39,7 +39,7 @@ from training.promotion import reason_against
 from training.registry import CHAMPION, MODEL_NAME, RegisteredVersion, Registry
 from training.report import TrainingReport
 from training.scratch import scratch_folder
-from training.split import PartCounts, Split, count_days, count_part, split_in_time
+from training.split import GAP_DAYS, PartCounts, Split, count_days, count_part, split_in_time
 from training.thresholds import ChosenThresholds, choose_thresholds
 
 DEFAULT_PARAMETERS: Final = FitParameters()
@@ -65,6 +65,7 @@ def train(
     until: date | None = None,
     validation_days: int | None = None,
     test_days: int | None = None,
+    gap_days: int = GAP_DAYS,
     protocol: str | None = None,
     parameters: FitParameters = DEFAULT_PARAMETERS,
     origin: Mapping[str, str] = NO_ORIGIN,
@@ -88,8 +89,8 @@ def train(
         promote: let the alias name the new version, unless :func:`training.promotion.reason_against` says why not.
         alias: what names the version that decides.
         workers: Ray Train workers.
-        since, until, validation_days, test_days: bounds of the split (:func:`training.split.split_in_time`).
-        protocol: a name or a YAML file; it divides the history in place of these four, and has a single test.
+        since, until, validation_days, test_days, gap_days: bounds of :func:`training.split.split_in_time`.
+        protocol: a name or a YAML file; it divides the history in place of these, and has a single test.
         origin: what the run says of where the parameters came from.
         tuned: how they were found; where that was on days of the test, the card says so.
         thresholds: of the bundle. Those of least cost on the validation period are reported beside them.
@@ -115,7 +116,12 @@ def train(
             days = count_days(history)
             if protocol is None:
                 split = split_in_time(
-                    days, since=since, until=until, validation_days=validation_days, test_days=test_days
+                    days,
+                    since=since,
+                    until=until,
+                    validation_days=validation_days,
+                    test_days=test_days,
+                    gap_days=gap_days,
                 )
                 fold = Fold("test", split.train, split.validation, split.test, None)
             else:

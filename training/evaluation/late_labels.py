@@ -29,7 +29,8 @@ def words_on_late_labels(history: Path, tests: Iterable[tuple[Period, Period]]) 
             return (
                 f"Of the {frauds:,} frauds before the test of {test.since:%Y-%m-%d}, {late:,} became known only"
                 " after it had begun. The models learned them as legitimate payments, as any model of that day"
-                " would have. A longer gap before the test (`gap_days` of a protocol) leaves those days out."
+                " would have. A longer gap before the test (--gap-days, or gap_days of a protocol) leaves those"
+                " days out."
             )
     return None
 

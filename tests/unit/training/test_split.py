@@ -58,19 +58,32 @@ def test_days_without_labels_before_and_after_are_in_no_part() -> None:
     assert split_in_time(counts).train.since == midnight(37), "one labelled row is enough; then windows warm up"
 
 
-@given(days=st.integers(15, 500), test=st.integers(1, 60), validation=st.integers(1, 60))
-def test_periods_follow_each_other_and_no_label_of_the_gap_is_used(days: int, test: int, validation: int) -> None:
+@given(
+    days=st.integers(15, 500),
+    test=st.integers(1, 60),
+    validation=st.integers(1, 60),
+    gap=st.integers(GAP_DAYS, 60),
+)
+def test_periods_follow_each_other_and_no_label_of_the_gap_is_used(
+    days: int, test: int, validation: int, gap: int
+) -> None:
     try:
-        split = split_in_time(steady(days), test_days=test, validation_days=validation)
+        split = split_in_time(steady(days), test_days=test, validation_days=validation, gap_days=gap)
     except InvalidHistory:
-        assert days - test - validation - GAP_DAYS <= days // 4
+        assert days - test - validation - gap <= days // 4
         return
     periods = list(split.periods().values())
     assert periods[0].since == midnight(0)
     assert periods[-1].until == midnight(days)
     assert all(one.until == next_.since for one, next_ in pairwise(periods))
-    assert split.test.since - split.validation.until == timedelta(days=GAP_DAYS)
+    assert split.test.since - split.validation.until == timedelta(days=gap)
     assert split.train.until > split.train.since
+
+
+def test_a_gap_that_is_shorter_than_the_label_delay_is_an_error() -> None:
+    with pytest.raises(InvalidHistory, match="no shorter than the label delay, 7 days"):
+        split_in_time(steady(200), gap_days=6)
+    assert split_in_time(steady(200)) == split_in_time(steady(200), gap_days=7)
 
 
 def test_a_history_that_is_too_short_says_what_is_missing() -> None:
