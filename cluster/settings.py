@@ -15,6 +15,7 @@ from cluster.processes import WORK_FOLDER
 from deployments.ledger import folders
 from features import store_address
 from features.errors import ClusterError
+from features.faults import all_faults
 from features.store_address import public_address, store_url
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -308,8 +309,7 @@ def settings_from(
             }
         )
     except ValidationError as error:
-        reasons = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ClusterError(f"These settings cannot be used: {reasons}.") from error
+        raise ClusterError(f"These settings cannot be used: {all_faults(error)}.") from error
     except ValueError as error:
         raise ClusterError(f"A port must be a number: {error}.") from error
 

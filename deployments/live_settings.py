@@ -6,6 +6,7 @@ from typing import Any, Final, Generic, TypeVar
 from pydantic import ValidationError
 
 from deployments.settings import Settings
+from features.faults import all_faults
 
 logger = logging.getLogger("ray.serve")
 
@@ -42,7 +43,7 @@ class LiveSettings(Generic[S]):
         try:
             self._value = self._kind.model_validate(user_config)
         except ValidationError as error:
-            self.refuse(_told(error))
+            self.refuse(all_faults(error))
             if self._value is None:
                 raise
             return False
@@ -53,8 +54,3 @@ class LiveSettings(Generic[S]):
         """Remember, and log, why new settings were not taken."""
         self.problem = f"{NOT_TAKEN}: {reason}"
         logger.error(self.problem)
-
-
-def _told(error: ValidationError) -> str:
-    """Return what is wrong with settings, each fault after its path."""
-    return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())

@@ -34,6 +34,7 @@ from deployments.settings import BreakerSettings, PolicySettings
 from deployments.status import Status, Uptime, no_answer
 from features.definitions import fingerprint
 from features.errors import InvalidRule
+from features.faults import all_faults
 from features.formulas import Matrix, feature_matrix
 from features.online import AsyncOnlineStore
 from features.store_address import store_url
@@ -107,7 +108,7 @@ class Router:
                 check_rules(self._settings.value)
                 await self._take(self._settings.value)
             except (InvalidRule, ValidationError) as error:
-                self._settings.refuse(str(error))
+                self._settings.refuse(all_faults(error) if isinstance(error, ValidationError) else str(error))
                 if self._active is None:
                     raise
                 return

@@ -19,6 +19,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from features.errors import BundleRefused
+from features.faults import first_fault
 from features.formulas import Matrix
 from training.calibration import Calibration
 from training.models import BoostedModel, Floats, LogisticModel, Probabilities
@@ -223,9 +224,7 @@ def _read_manifest(folder: Path) -> Manifest:
     except FileNotFoundError as error:
         raise BundleRefused(f"The bundle has no {MANIFEST_FILE}: it is incomplete, or no bundle.") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise BundleRefused(f"{MANIFEST_FILE} of the bundle cannot be read: {place}: {first['msg']}.") from error
+        raise BundleRefused(f"{MANIFEST_FILE} of the bundle cannot be read: {first_fault(error)}.") from error
 
 
 def _check_digest(folder: Path, name: str, manifest: Manifest) -> None:

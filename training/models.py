@@ -13,6 +13,7 @@ from scipy.special import expit  # type: ignore[import-untyped]
 
 from features.definitions import FEATURES
 from features.errors import BundleRefused
+from features.faults import first_fault
 from features.formulas import Matrix
 from training.onnx_trees import OnnxTrees
 from training.steps import NO_STEPS, Steps
@@ -167,8 +168,9 @@ class LogisticModel:
                 intercept=parsed.intercept,
                 steps=_steps(parsed),
             )
-        except (ValidationError, ValueError) as error:
-            raise BundleRefused(f"The logistic regression of the bundle cannot be read: {error}") from error
+        except ValueError as error:
+            reason = first_fault(error) if isinstance(error, ValidationError) else str(error)
+            raise BundleRefused(f"The logistic regression of the bundle cannot be read: {reason}.") from error
 
 
 def _by_feature(steps: Steps, names: tuple[str, ...]) -> list[_StepsOfFeature]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from features.errors import TollgateError
+from features.faults import first_fault
 from training.fit_parameters import FitParameters
 
 
@@ -85,9 +86,7 @@ def load_parameters(file: Path) -> ParameterFile:
     try:
         return ParameterFile.model_validate_json(file.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ParametersRefused(f"{file}: {f'{place}: ' if place else ''}{first['msg']}.") from error
+        raise ParametersRefused(f"{file}: {first_fault(error)}.") from error
 
 
 def parameters_from(file: Path | None) -> tuple[ParameterFile, dict[str, str]]:

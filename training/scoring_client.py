@@ -6,6 +6,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from features.errors import TollgateError
+from features.faults import first_fault
 from training.bundle import Thresholds
 
 ATTEMPTS: Final = 2
@@ -149,11 +150,9 @@ class ScoringClient:
         ) from failure
 
     def _foreign(self, what: str, answer: httpx.Response, error: ValidationError) -> ServiceUnavailable:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the body"
         return ServiceUnavailable(
             f"{what} at {self._http.base_url} answered {answer.status_code} with what is no answer of Tollgate:"
-            f" {place}: {first['msg']}."
+            f" {first_fault(error)}."
         )
 
 

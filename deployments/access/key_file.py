@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deployments.access.keys import ApiKey
 from features.errors import InvalidKeys
+from features.faults import all_faults
 from features.yaml_text import parse_yaml
 
 VARIABLE: Final = "TOLLGATE_API_KEYS_FILE"
@@ -43,10 +44,7 @@ def read_keys(path: Path) -> list[ApiKey]:
         where = "" if mark is None else f", line {mark.line + 1}"
         raise InvalidKeys(f"the API keys at {path} are no YAML{where}") from error
     except ValidationError as error:
-        # The input is left out of the message for the same reason.
-        faults = error.errors(include_url=False, include_input=False, include_context=False)
-        words = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}" for fault in faults)
-        raise InvalidKeys(f"the API keys at {path} cannot be used: {words}") from error
+        raise InvalidKeys(f"the API keys at {path} cannot be used: {all_faults(error)}") from error
     ids = [key.id for key in keys]
     if twice := sorted({key_id for key_id in ids if ids.count(key_id) > 1}):
         raise InvalidKeys(f"the API keys at {path} have an id twice: {', '.join(twice)}")

@@ -20,6 +20,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from features.definitions import DAY_MS, LABEL_DELAY_MS
+from features.faults import first_fault
 from features.yaml_text import parse_yaml
 from training.bundle import Period
 from training.evaluation.errors import EvaluationRefused
@@ -257,9 +258,7 @@ def _parsed(text: str, form: TypeAdapter[_T], where: str) -> _T:
     except yaml.YAMLError as error:
         raise EvaluationRefused(f"{where} is not YAML: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise EvaluationRefused(f"{where}: {place}: {first['msg']}.") from error
+        raise EvaluationRefused(f"{where}: {first_fault(error)}.") from error
 
 
 def _midnight(day: date, days: int = 0) -> datetime:

@@ -205,8 +205,8 @@ def _at(items: Mapping[_Key, _Value], name: str) -> _Value | None:
 
 def _sentence(error: ValidationError) -> str:
     # An unknown key first: it is most often a misspelt one, and the cause of what else is wrong.
-    errors = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
-    first = errors[0]
+    details = error.errors(include_url=False, include_input=False, include_context=False)
+    first = min(details, key=lambda detail: detail["type"] != "extra_forbidden")
     if "[key]" in first["loc"]:
         return f"the key {first['loc'][0]}.{first['loc'][1]} is unknown"
     where = ".".join(str(part) for part in first["loc"])

@@ -10,6 +10,7 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from features.faults import faults, first_fault
 from features.yaml_text import parse_yaml
 from training.fit_parameters import FitParameters
 from training.tuning.errors import TuningRefused
@@ -97,8 +98,7 @@ def load_space(file: Path | None = None) -> Space:
     except yaml.YAMLError as error:
         raise TuningRefused(f"{name} is not YAML: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        raise TuningRefused(f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
+        raise TuningRefused(f"{name}: {first_fault(error)}.") from error
     if not space:
         raise TuningRefused(f"{name} names no parameter.")
     for parameter, values in space.items():
@@ -140,4 +140,4 @@ def _check(name: str, value: float, where: str) -> None:
     try:
         with_values(FitParameters(), {name: value})
     except ValidationError as error:
-        raise TuningRefused(f"{where}: {name}: {value:g}: {error.errors()[0]['msg']}.") from error
+        raise TuningRefused(f"{where}: {name}: {value:g}: {faults(error)[0].message}.") from error

@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from features.faults import first_fault
 from training.tuning.errors import TuningRefused
 from training.tuning.trial import FoldOutcome
 
@@ -133,7 +134,7 @@ def _found(file: Path, *, restart: bool) -> _StudyFile | None:
         if restart:
             return None
         raise TuningRefused(
-            f"{file} cannot be read, as that of another release: {error.errors()[0]['msg']}. Choose another folder"
+            f"{file} cannot be read, as that of another release: {first_fault(error)}. Choose another folder"
             " with --out, or begin anew with --restart."
         ) from error
 
@@ -156,7 +157,5 @@ def _read(file: Path) -> dict[tuple[int, str], FoldOutcome]:
     try:
         found = [FoldOutcome.model_validate_json(line) for line in whole.splitlines()]
     except ValidationError as error:
-        raise TuningRefused(
-            f"{file} cannot be read: {error.errors()[0]['msg']}. Begin anew with --restart."
-        ) from error
+        raise TuningRefused(f"{file} cannot be read: {first_fault(error)}. Begin anew with --restart.") from error
     return {(outcome.trial, outcome.fold): outcome for outcome in found}
