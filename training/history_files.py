@@ -18,11 +18,11 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.dataset as ds  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
+from features.definitions import DAY_MS
 from features.errors import InvalidHistory
 from features.history import ADDED_LATER, HISTORY_SCHEMA
 
 REJECTED: Final = "_rejected"
-DAY_MS: Final = 86_400_000
 _WRITING: Final = "_writing"
 _DAY: Final = "day="
 

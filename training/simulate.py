@@ -12,10 +12,11 @@ from typing import Final
 
 import numpy as np
 
+from features.definitions import DAY_MS
 from training.history_files import HistoryWriter, day_of, writing_history
 from training.progress import progress_bar
 from training.simulation.attacks import SHARES, SPARE_SHARE, attack, skim
-from training.simulation.ordinary import DAY_MS, ordinary_payments
+from training.simulation.ordinary import ordinary_payments
 from training.simulation.population import Customers, Merchants, make_customers, make_merchants
 from training.simulation.rows import FRAUD_PATTERNS, Names, Rows, rows_to_history
 from training.simulation.world import World

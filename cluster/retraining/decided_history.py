@@ -23,12 +23,13 @@ from cluster.retraining.verdicts import NO_VERDICT, Verdicts
 from deployments.decision import Decision
 from deployments.ledger.archive import Archive
 from deployments.ledger.order import in_order
+from features.definitions import DAY_MS
 from features.errors import InvalidHistory, NothingArchived
 from features.history import HISTORY_SCHEMA
 from features.label import Bools
 from features.transaction import NO_PLACE, Int64s
 from training.arrivals import STORE_REACH_MS
-from training.history_files import DAY_MS, day_of, writing_history
+from training.history_files import day_of, writing_history
 from training.ingestion.day_buckets import BUFFERED_ROWS, DayBuckets
 from training.ingestion.duplicates import SeenIds, find_duplicates
 from training.progress import progress_bar

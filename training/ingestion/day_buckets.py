@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from training.history_files import DAY_MS
+from features.definitions import DAY_MS
 
 BUFFERED_ROWS: Final = 1_000_000
 """So many rows are held in memory (about 150 bytes each) before they go to disk."""

@@ -10,7 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from training.simulation.ordinary import DAY_MS, HOUR_MS, price_points
+from features.definitions import DAY_MS, HOUR_MS, MINUTE_MS
+from training.simulation.ordinary import price_points
 from training.simulation.places import CITIES
 from training.simulation.population import (
     CITY_LAT,
@@ -24,8 +25,6 @@ from training.simulation.population import (
 )
 from training.simulation.rows import FRAUD_PATTERNS, ONLINE, Rows
 from training.simulation.world import World
-
-MINUTE_MS: Final = 60_000
 
 SHARES: Final = {
     "card_testing": 0.22,

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from features.definitions import DAY_MS, HOUR_MS
 from training.simulation.places import CATEGORIES, CITIES
 from training.simulation.population import (
     CITY_LAT,
@@ -26,9 +27,6 @@ from training.simulation.population import (
     distance_km,
 )
 from training.simulation.rows import ONLINE, POS, TRANSFER, WITHDRAWAL, Rows
-
-DAY_MS: Final = 86_400_000
-HOUR_MS: Final = 3_600_000
 
 # Shares of all ordinary payments, unless a comment says otherwise.
 FOLLOW_UP: Final = 0.10  # within minutes of another payment of the customer

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.simulation.ordinary import DAY_MS, kiosks
+from features.definitions import DAY_MS
+from training.simulation.ordinary import kiosks
 from training.simulation.places import CATEGORIES
 from training.simulation.population import Customers, Ints, Merchants
 from training.simulation.rows import Rows

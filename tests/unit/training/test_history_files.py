@@ -5,12 +5,12 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
+from features.definitions import DAY_MS
 from features.errors import InvalidHistory
 from features.history import HISTORY_SCHEMA
 from training.history_files import HistoryWriter, day_of, read_days, read_history, split_by_day, writing_history
 
 FIRST, SECOND = date(2025, 1, 1), date(2025, 1, 2)
-DAY_MS = 86_400_000
 
 
 def rows(day: date, n: int, first_id: int = 0) -> pa.Table:

@@ -26,7 +26,6 @@ from training.arrivals import Arrivals
 from training.history_files import read_days
 from training.split import count_days, count_part, split_in_time
 
-DAY_MS = 86_400_000
 DAY_S = 86_400
 PAID_S = 1_770_000_000
 """2026-02-02 02:40 UTC, when payments of the tests are made unless they say otherwise."""

@@ -21,15 +21,14 @@ from deployments.ledger.kinds import DECISIONS, LABELS
 from deployments.ledger.ledger import Ledger
 from deployments.ledger.log import DecisionLog
 from deployments.ledger.stream import StoredEntry
+from features.definitions import DAY_MS, MINUTE_MS
 from features.label import LabelBatch
 from features.online import OnlineStore
 from tests.unit.deployments.ledger.conftest import DATABASE
 from tests.unit.deployments.ledger.deaths import Killed, killed_at
 from tests.unit.deployments.ledger.entries import entry_of_ids, stored
 
-DAY_MS = 86_400_000
 NOON_MS = 20_000 * DAY_MS + DAY_MS // 2
-MINUTE_MS = 60_000
 
 
 def write(archive: Archive, day: int, minute: int, *ids: str) -> bool:

@@ -16,12 +16,12 @@ from deployments.ledger.archive import Archive
 from deployments.ledger.drain import Drain, Drained
 from deployments.ledger.ledger import LOG_KEY, Ledger
 from deployments.ledger.stream import LogStream, log_client
+from features.definitions import DAY_MS
 from features.errors import ForeignLog, OnlineStoreUnavailable
 from tests.unit.deployments.ledger.deaths import Killed, killed_at
 from tests.unit.deployments.ledger.entries import POLICY, entry_of_ids
 
 LONG_S = 60.0
-DAY_MS = 86_400_000
 
 
 def archived(archive: Archive) -> Counter[str]:

@@ -4,10 +4,9 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
 
+from features.definitions import DAY_MS
 from training.ingestion.day_buckets import DayBuckets
 from training.ingestion.duplicates import SeenIds, find_duplicates
-
-DAY_MS = 86_400_000
 
 
 def rows(ids: list[str], days: list[int], first_position: int = 0) -> pa.Table:
