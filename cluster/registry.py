@@ -94,11 +94,12 @@ def champion(uri: str) -> Champion | None:
             f"The model registry at {public_address(uri)} does not answer; see MLFLOW_TRACKING_URI."
         )
     # Imported here because it takes two seconds, which `tollgate --help` need not wait for.
-    from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
+    from training.mlflow_client import mlflow_client
+
     try:
-        found = MlflowClient(tracking_uri=uri).get_model_version_by_alias(MODEL, ALIAS)
+        found = mlflow_client(uri).get_model_version_by_alias(MODEL, ALIAS)
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None

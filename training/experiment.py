@@ -15,8 +15,9 @@ from sklearn.pipeline import Pipeline  # type: ignore[import-untyped]
 from sklearn.preprocessing import Binarizer, FunctionTransformer, StandardScaler  # type: ignore[import-untyped]
 
 from features.formulas import Matrix
+from training.mlflow_client import mlflow_client, talking_to_mlflow
 from training.models import BoostedModel, LogisticModel
-from training.registry import SQLITE, talking_to_mlflow
+from training.registry import SQLITE
 
 EXPERIMENT: Final = "tollgate"
 LR_MODEL: Final = "lr_model"
@@ -42,11 +43,9 @@ def open_experiment(tracking_uri: str) -> str:
         database.parent.mkdir(parents=True, exist_ok=True)
         location = (database.parent / "mlartifacts").as_uri()
     with talking_to_mlflow(tracking_uri):
-        from mlflow import MlflowClient
-
-        # After the import, which sets MLflow's loggers up to tell of every table that it creates.
+        # After MLflow was imported, which sets its loggers up to tell of every table that it creates.
         logging.getLogger("mlflow").setLevel(logging.WARNING)
-        client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+        client = mlflow_client(tracking_uri)
         found = client.get_experiment_by_name(EXPERIMENT)
         return str(found.experiment_id if found else client.create_experiment(EXPERIMENT, location))
 

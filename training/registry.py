@@ -4,12 +4,8 @@ One registered version is one bundle. Serving asks for a version by alias ("cham
 rolling back is moving an alias. MLflow is imported at the first use: a process that never asks stays light.
 """
 
-import os
-import re
-import socket
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,6 +14,7 @@ from features.errors import BundleRefused, RegistryUnavailable
 from features.store_address import public_address
 from training.bundle import Bundle, check_digests, file_digests
 from training.calibration import Calibration
+from training.mlflow_client import mlflow_client, talking_to_mlflow
 from training.models import BoostedModel, LogisticModel
 
 if TYPE_CHECKING:
@@ -54,16 +51,6 @@ SQLITE: Final = "sqlite:///"
 _SQLITE_MAGIC: Final = b"SQLite format 3\0"
 _ABSENT: Final = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """Error codes with which MLflow says that a model, version or alias does not exist."""
-_MLFLOW_DEFAULTS: Final = {
-    # Used where the environment does not say otherwise.
-    # MLflow's own defaults are two minutes a request and seven retries: a quarter of an hour until an error.
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +230,6 @@ class Registry:
         return current, previous
 
     def _client(self) -> "MlflowClient":
-        from mlflow import MlflowClient
-
         if self.tracking_uri.startswith(SQLITE):
             file = Path(self.tracking_uri.removeprefix(SQLITE))
             # Asked first, because MLflow would create an empty database where there is none, and would try for a
@@ -256,43 +241,7 @@ class Registry:
             with file.open("rb") as database:
                 if database.read(len(_SQLITE_MAGIC)) != _SQLITE_MAGIC:
                     raise RegistryUnavailable(f"{file} is no SQLite database, so it is no registry.")
-        return MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
-
-
-@contextmanager
-def talking_to_mlflow(tracking_uri: str) -> Iterator[None]:
-    """Have MLflow prepared while the block runs, and turn what it raises into RegistryUnavailable.
-
-    It must be entered before MLflow is imported, because MLflow reads some of its settings then.
-    """
-    for name, value in _MLFLOW_DEFAULTS.items():
-        os.environ.setdefault(name, value)
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except (MlflowException, OSError) as error:
-        where = public_address(tracking_uri)
-        unreached = _unreached(error)
-        if unreached:
-            raise RegistryUnavailable(
-                f"The registry at {where} cannot be reached: {unreached}. Is it up (`tollgate status`), and does"
-                " MLFLOW_TRACKING_URI name it?"
-            ) from None
-        reason = re.sub(r"//\S*@", "//", str(error).splitlines()[0])
-        # From none: MLflow's words hold user and password, and Serve shows the traceback of a replica that fails.
-        raise RegistryUnavailable(f"The registry at {where} failed: {reason}") from None
-
-
-def _unreached(error: BaseException | None) -> str:
-    """Return what the system says of a connection that failed, where that is behind an error; else ""."""
-    while error is not None:
-        if isinstance(error, TimeoutError):
-            return "it did not answer in time"
-        if isinstance(error, ConnectionError | socket.gaierror) and error.strerror:
-            return error.strerror
-        error = error.__cause__ or error.__context__
-    return ""
+        return mlflow_client(self.tracking_uri)
 
 
 def with_password_of(given: str, address: str) -> str:

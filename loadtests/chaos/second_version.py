@@ -9,11 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from mlflow import MlflowClient
-
 from features.definitions import fingerprint
 from training.bundle import Bundle
 from training.experiment import open_experiment
+from training.mlflow_client import mlflow_client, talking_to_mlflow
 from training.models import BoostedModel
 from training.registry import (
     BUNDLE_ARTIFACT,
@@ -21,7 +20,6 @@ from training.registry import (
     MODEL_NAME,
     RegisteredVersion,
     Registry,
-    talking_to_mlflow,
 )
 
 LOG_ODDS: Final = 0.5
@@ -53,7 +51,7 @@ def broken_version(tracking_uri: str) -> tuple[str, str]:
     new = _publish(registry, bundle)
     with talking_to_mlflow(tracking_uri), tempfile.TemporaryDirectory() as folder:
         other_scores(bundle).save(Path(folder))
-        MlflowClient(tracking_uri, tracking_uri).log_artifacts(new.run_id, folder, BUNDLE_ARTIFACT)
+        mlflow_client(tracking_uri).log_artifacts(new.run_id, folder, BUNDLE_ARTIFACT)
     return champion.version, new.version
 
 
@@ -62,7 +60,7 @@ def _publish(registry: Registry, bundle: Bundle) -> RegisteredVersion:
     experiment = open_experiment(uri)
     with talking_to_mlflow(uri), tempfile.TemporaryDirectory() as folder:
         bundle.save(Path(folder))
-        run_id = MlflowClient(uri, uri).create_run(experiment).info.run_id
+        run_id = mlflow_client(uri).create_run(experiment).info.run_id
         return registry.publish(Path(folder), run_id, tags={"feature_fingerprint": fingerprint()})
 
 

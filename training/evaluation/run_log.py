@@ -7,7 +7,7 @@ from typing import Any
 
 from training.evaluation.results import EvaluationResult
 from training.experiment import open_experiment
-from training.registry import talking_to_mlflow
+from training.mlflow_client import mlflow_client, talking_to_mlflow
 
 
 def log_to_run(tracking_uri: str, run_id: str, label: str, result: EvaluationResult, files: Path) -> None:
@@ -21,10 +21,9 @@ def log_to_run(tracking_uri: str, run_id: str, label: str, result: EvaluationRes
         RegistryUnavailable: the tracking server does not answer, or refuses.
     """
     with talking_to_mlflow(tracking_uri):
-        from mlflow import MlflowClient
         from mlflow.entities import Metric
 
-        client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+        client = mlflow_client(tracking_uri)
         now_ms = int(time.time() * 1000)
         client.log_batch(
             run_id,
@@ -45,10 +44,9 @@ def log_new_run(
     """
     experiment = open_experiment(tracking_uri)
     with talking_to_mlflow(tracking_uri):
-        from mlflow import MlflowClient
         from mlflow.entities import Param
 
-        client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+        client = mlflow_client(tracking_uri)
         run = client.create_run(experiment, run_name=f"evaluate {label}", tags={"kind": "evaluation"})
         run_id = str(run.info.run_id)
         client.log_batch(run_id, params=[Param(name, str(value)) for name, value in parameters.items()])

@@ -11,7 +11,8 @@ from training.bundle import Manifest, Period
 from training.evaluation.errors import EvaluationRefused
 from training.evaluation.protocols import LABEL_DELAY_DAYS, Fold, check_part
 from training.experiment import DATA_FILE
-from training.registry import RegisteredVersion, talking_to_mlflow
+from training.mlflow_client import mlflow_client, talking_to_mlflow
+from training.registry import RegisteredVersion
 from training.split import DayCounts
 
 _SEEN: Final = ("train", "validation")
@@ -40,10 +41,9 @@ def learned_files(version: RegisteredVersion, tracking_uri: str) -> frozenset[st
 def _recorded(version: RegisteredVersion, tracking_uri: str) -> Mapping[str, Any]:
     """Return what the run of a version recorded of its data."""
     with talking_to_mlflow(tracking_uri), tempfile.TemporaryDirectory(prefix="tollgate-data-") as folder:
-        from mlflow import MlflowClient
         from mlflow.artifacts import download_artifacts
 
-        client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+        client = mlflow_client(tracking_uri)
         if DATA_FILE not in {file.path for file in client.list_artifacts(version.run_id)}:
             return {}
         # Through the run: it works alike on SQLite and HTTP.

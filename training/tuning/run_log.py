@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from training.evaluation.protocols import Fold
 from training.experiment import flat
 from training.fit_parameters import FitParameters
-from training.registry import talking_to_mlflow
+from training.mlflow_client import mlflow_client, talking_to_mlflow
 from training.tuning.results import Trial, TuningResult
 from training.tuning.trial import FoldOutcome
 
@@ -44,9 +44,7 @@ class TuningRuns:
         self._experiment = experiment
         self._study = study
         with talking_to_mlflow(tracking_uri):
-            from mlflow import MlflowClient
-
-            self._client: MlflowClient = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+            self._client = mlflow_client(tracking_uri)
             found = self._runs()
             parents = [run for run in found if PARENT_TAG not in run.data.tags]
             if parents:
