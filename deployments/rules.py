@@ -31,17 +31,10 @@ from deployments.settings import Action, Rule
 from features.definitions import FEATURE_NAMES
 from features.errors import InvalidRule
 from features.formulas import Matrix
-from features.transaction import TransactionBatch
+from features.transaction import TEXT_COLUMNS, TransactionBatch
 
-WORDS: Final = (
-    "customer_id",
-    "merchant_id",
-    "device_id",
-    "currency",
-    "merchant_category",
-    "transaction_type",
-    "geo_location",
-)
+WORDS: Final = TEXT_COLUMNS
+"""The words of a transaction that a rule may name."""
 MAX_DEPTH: Final = 64
 """Nesting of an expression: what a person can read, and far from Python's recursion limit."""
 

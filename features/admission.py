@@ -24,6 +24,7 @@ from features.transaction import (
     MAX_AMOUNT,
     MAX_CLOCK_SKEW_MS,
     NO_PLACE,
+    TEXT_COLUMNS,
     Int64s,
     Transaction,
     TransactionBatch,
@@ -40,16 +41,7 @@ Fault = InvalidTransaction | ValidationError
 
 FIELDS: Final = frozenset(Transaction.model_fields)
 REQUIRED_TEXT: Final = "customer_id"
-TEXT_FIELDS: Final = (
-    "transaction_id",
-    "customer_id",
-    "merchant_id",
-    "device_id",
-    "currency",
-    "merchant_category",
-    "transaction_type",
-    "geo_location",
-)
+TEXT_FIELDS: Final = ("transaction_id", *TEXT_COLUMNS)
 MAX_TEXT: Final = 64
 """Longest id or word, in characters, as the contract has it."""
 MAX_FIELDS: Final = 64

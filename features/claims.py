@@ -12,21 +12,12 @@ from typing import Final
 
 from pydantic_core import to_json
 
-from features.transaction import TransactionBatch
+from features.transaction import TEXT_COLUMNS, TransactionBatch
 
 CLAIM_PREFIX: Final = b"tg:t:"
 """What the key of a claim begins with; after it comes the transaction_id. An id means the same to every version of
 the feature definitions, so they share its claim."""
 
-TEXT_COLUMNS: Final = (
-    "customer_id",
-    "merchant_id",
-    "device_id",
-    "currency",
-    "merchant_category",
-    "transaction_type",
-    "geo_location",
-)
 NUMBER_COLUMNS: Final = ("event_time_ms", "amount_minor", "lat_udeg", "long_udeg")
 CLAIM_FIELDS: Final = (*TEXT_COLUMNS, "timestamp", "amount", "lat", "long")
 """The fields of a claim, in its order, by the names that clients know them by."""

@@ -30,6 +30,17 @@ MAX_CLOCK_SKEW_MS: Final = 24 * 3_600_000
 NO_PLACE: Final = np.iinfo(np.int32).min
 """Stands for an absent coordinate in the ``*_udeg`` columns."""
 
+TEXT_COLUMNS: Final = (
+    "customer_id",
+    "merchant_id",
+    "device_id",
+    "currency",
+    "merchant_category",
+    "transaction_type",
+    "geo_location",
+)
+"""The columns of text of a payment, all but its own id. Claims in the store have them in this order."""
+
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 EPOCH_NAIVE: Final = datetime(1970, 1, 1)
 _MILLISECOND: Final = timedelta(milliseconds=1)
