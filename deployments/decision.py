@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from deployments.rules import CompiledRule
+from deployments.rules import CompiledRule, where_rules_fire
 from deployments.settings import Thresholds, Weights
 from features.formulas import Matrix
 from features.transaction import TransactionBatch
@@ -119,7 +119,7 @@ def ensemble(lr: Scores, xgb: Scores, weights: Weights) -> Scores:
 
 def fired_rules(rules: tuple[CompiledRule, ...], matrix: Matrix, batch: TransactionBatch) -> Fired:
     """Return the rules that fire anywhere in a batch, each with the rows (n,) bool where it does."""
-    evaluated = ((rule, rule.fires(matrix, batch)) for rule in rules)
+    evaluated = zip(rules, where_rules_fire(rules, matrix, batch), strict=True)
     return [(rule, rows) for rule, rows in evaluated if rows.any()]
 
 

@@ -99,9 +99,18 @@ class CompiledRule:
 
     def fires(self, matrix: Matrix, batch: TransactionBatch) -> Bools:
         """Return (n,) bool: where the rule fires in a batch of n transactions."""
-        with np.errstate(all="ignore"):
-            holds, _ = self.evaluate(_Columns(matrix, batch))
-        return np.broadcast_to(np.asarray(holds, np.bool_), (len(batch),))
+        [rows] = where_rules_fire((self,), matrix, batch)
+        return rows
+
+
+def where_rules_fire(rules: Sequence[CompiledRule], matrix: Matrix, batch: TransactionBatch) -> list[Bools]:
+    """Return, for each rule, (n,) bool: where it fires in a batch of n transactions."""
+    columns = _Columns(matrix, batch)
+    with np.errstate(all="ignore"):
+        held = [rule.evaluate(columns)[0] for rule in rules]
+    # A rule of constants alone holds everywhere or nowhere; np.broadcast_to would take 2 us for every rule.
+    shape = (len(batch),)
+    return [holds if holds.shape == shape else np.full(shape, holds) for holds in held]
 
 
 def compile_rules(rules: Sequence[Rule]) -> tuple[CompiledRule, ...]:

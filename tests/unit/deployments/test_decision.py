@@ -186,3 +186,14 @@ def test_a_transaction_is_decided_alike_alone_and_among_others(rows: list[tuple[
         ]
 
     assert of(rows) == [of([row])[0] for row in rows]
+
+
+def test_a_number_too_large_in_one_rule_is_infinite_and_hinders_no_other() -> None:
+    rules = compile_rules(
+        [Rule(id="large", when="amount * 1e300 > 1e300", reason="x"), Rule(id="always", when="1 < 2", reason="x")]
+    )
+    fired = fired_rules(rules, matrix_of(2, amount=[1e300, 0.5]), batch_of(2))
+    assert [(rule.id, rows.tolist()) for rule, rows in fired] == [
+        ("large", [True, False]),
+        ("always", [True, True]),
+    ]
