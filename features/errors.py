@@ -32,6 +32,9 @@ TollgateError
 +-- ReplayRefused          a replay cannot be compared (training.replay)
 +-- TuningRefused          a search that would spoil a test or cannot be made (training.tuning)
 +-- ParametersRefused      a file of parameters that no fit can use; names the key (training.parameter_file)
++-- LoadTestFailed         a load test did not run to its end; says why (loadtests.results)
++-- WrkFailed              wrk is missing, or measured nothing; says what to do (loadtests.wrk)
++-- CompareError           the comparison with peers cannot go on (loadtests.compare.errors)
 +-- ClusterError           the one-machine launcher cannot go on; says what to do
 """
 

@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from loadtests.wrk import Sample, WrkFailed, find_wrk, run_wrk
+from cluster.reporting import reporting
+from loadtests.wrk import Sample, find_wrk, run_wrk
 
 CONNECTIONS: Final = (1, 64)
 """One caller alone, for the latency; and enough of them to keep the service busy, for the throughput."""
@@ -73,15 +74,12 @@ def main(
 ) -> None:
     """Measure the service against the echo with wrk, at 1 and at 64 connections."""
     console, errors = Console(), Console(stderr=True)
-    try:
+    with reporting():
         found = find_wrk(wrk)
         for url in track((service, echo), "Warming up", console=errors, transient=True):
             run_wrk(found, url, CONNECTIONS[-1], WARM_UP_S)
         for connections in track(CONNECTIONS, "Measuring", console=errors, transient=True):
             console.print(table_of(connections, compare(found, service, echo, connections, seconds, repetitions)))
-    except WrkFailed as error:
-        errors.print(str(error), style="red", soft_wrap=True)
-        raise typer.Exit(1) from error
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ from rich.progress import track
 from rich.table import Table
 
 from cluster.processes import owned_by
-from loadtests.wrk import WrkFailed, find_wrk, run_wrk
+from cluster.reporting import reporting
+from features.errors import ClusterError
+from loadtests.wrk import find_wrk, run_wrk
 
 WARM_UP_S: Final = 2
 SHOWN_US: Final = 1.0
@@ -128,9 +130,9 @@ def main(
     """Print the CPU of each process of a stack a decision, in microseconds."""
     console, errors = Console(), Console(stderr=True)
     home = home.resolve()
-    try:
+    with reporting():
         if not owned_by(home):
-            raise WrkFailed(f"No stack runs with the state folder {home}; start one with `tollgate up`.")
+            raise ClusterError(f"No stack runs with the state folder {home}; start one with `tollgate up`.")
         found = find_wrk(wrk)
         run_wrk(found, url, 16, WARM_UP_S)
         idle = rest(home, seconds)
@@ -140,9 +142,6 @@ def main(
                 for _ in track(range(repetitions), f"c={number}", console=errors, transient=True)
             ]
             console.print(table_of(number, idle, runs))
-    except WrkFailed as error:
-        errors.print(str(error), style="red", soft_wrap=True)
-        raise typer.Exit(1) from error
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ from rich.console import Console
 from rich.table import Table
 
 from cluster.reporting import reporting, standing_settings
-from features.errors import ClusterError
 from loadtests import growth_replicas
 from loadtests.growth_measures import Measure, growth_exponent, series, write_csv, write_json
 from loadtests.growth_models import COLUMNS, feature_growth
@@ -39,7 +38,6 @@ from loadtests.growth_store import (
     merchant_bytes,
     own_valkey,
 )
-from loadtests.wrk import WrkFailed
 from training.progress import progress_bar
 
 
@@ -141,10 +139,7 @@ def main(
     if not sections:
         raise typer.BadParameter("replicas are those of a running stack: give its --home")
     with reporting():
-        try:
-            measures = grow(Plan(sections, entities, home, seconds), show_progress=True)
-        except WrkFailed as error:
-            raise ClusterError(str(error)) from error
+        measures = grow(Plan(sections, entities, home, seconds), show_progress=True)
     results.mkdir(parents=True, exist_ok=True)
     about: dict[str, object] = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

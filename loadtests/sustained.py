@@ -30,7 +30,7 @@ from rich.table import Table
 from cluster.processes import owned_by
 from cluster.reporting import Home, reporting, standing_settings
 from features.errors import ClusterError
-from loadtests.wrk import Sample, WrkFailed, find_wrk, run_wrk
+from loadtests.wrk import Sample, find_wrk, run_wrk
 
 PEAK_S: Final = 10
 WARM_UP_S: Final = 5
@@ -236,7 +236,7 @@ def main(
     rates: list[float] = []
     samples: list[Sample] = []
     readings: list[Reading] = []
-    try:
+    with reporting():
         found = find_wrk(wrk)
         run_wrk(found, url, connections, WARM_UP_S)
         began = time.monotonic()
@@ -250,9 +250,6 @@ def main(
             samples.append(sample)
             readings += memory
         took_s = time.monotonic() - began
-    except WrkFailed as error:
-        errors.print(str(error), style="red", soft_wrap=True)
-        raise typer.Exit(1) from error
     grown = growths(readings, took_s)
     result = middle(samples)
     if rounds > 1:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from features.errors import TollgateError
+
 PREDICT_SCRIPT: Final = Path(__file__).resolve().parent / "predict.lua"
 """Posts single payments of random customers."""
 TIMEOUT_S: Final = 10
@@ -32,7 +34,7 @@ class Sample:
     client_cores: float
 
 
-class WrkFailed(Exception):
+class WrkFailed(TollgateError):
     """wrk is missing, or cannot measure what it was asked to; the message says what to do."""
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from features.errors import TollgateError
+from cluster.reporting import reporting
 from loadtests.compare import stack as stacks
 from loadtests.compare.errors import CompareError
 from loadtests.compare.field import Field
@@ -22,9 +22,9 @@ from loadtests.compare.measure import Plan, run, turns
 from loadtests.compare.plot import write_plot
 from loadtests.compare.report import Result, remarks, tables, write_json
 from loadtests.compare.store import state
-from loadtests.compare.systems import SYSTEMS, System, UnknownSystem, select
+from loadtests.compare.systems import SYSTEMS, System, select
 from loadtests.with_echo import FOLDER
-from loadtests.wrk import WrkFailed, find_wrk
+from loadtests.wrk import find_wrk
 
 HOME: Final = Path(".tollgate/compare")
 CONNECTIONS: Final = (1, 16, 64, 256)
@@ -54,7 +54,7 @@ def compare(plan: Plan, options: Options, systems: Sequence[System], console: Co
         console: is told how it goes on.
 
     Raises:
-        CompareError, TollgateError: Tollgate's stack or its registry is not there, or nothing can be measured.
+        TollgateError: Tollgate's stack or its registry is not there, or nothing can be measured.
     """
     facts = {"started_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "machine": machine()}
     with ExitStack() as undo:
@@ -156,16 +156,13 @@ def main(
         config,
         ingress_replicas,
     )
-    try:
+    with reporting():
         levels = tuple(dict.fromkeys(connections or CONNECTIONS))
         plan = Plan(levels, seconds, warm_up, repetitions, customers, find_wrk(wrk))
         if quick:
             plan = replace(plan, connections=QUICK_CONNECTIONS, seconds=2, warm_up_s=1, repetitions=2)
         options.home.mkdir(parents=True, exist_ok=True)
         result = compare(plan, options, select(only or ()), errors)
-    except (CompareError, UnknownSystem, WrkFailed, TollgateError) as error:
-        errors.print(Text(str(error), "red"), soft_wrap=True)
-        raise typer.Exit(1) from error
     show(result, options.home, console if console.is_terminal else Console(width=WIDTH))
 
 

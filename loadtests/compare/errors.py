@@ -1,11 +1,14 @@
 """What the comparison raises.
 
-CompareError
+CompareError (a TollgateError)
 +-- PeerUnavailable   one system cannot be measured here; the rest goes on, and the table names the reason
++-- UnknownSystem     there is no system of that name (loadtests.compare.systems)
 """
 
+from features.errors import TollgateError
 
-class CompareError(Exception):
+
+class CompareError(TollgateError):
     """The comparison cannot go on; the message says what to do."""
 
 

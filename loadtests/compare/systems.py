@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from loadtests.compare.errors import CompareError
+
 BodyKind = Literal["payment", "bulk_json", "bulk_arrow", "vector", "vectors", "tensor", "mlflow"]
 """What one request holds: a payment, 500 of them, or the feature vector of one in a server's own form."""
 
@@ -70,7 +72,7 @@ class System:
         return tuple(dict.fromkeys(c if most is None else min(c, most) for c in asked))
 
 
-class UnknownSystem(Exception):
+class UnknownSystem(CompareError):
     """There is no system of that name; the message lists those that are."""
 
 
