@@ -25,7 +25,7 @@ class DownResult:
 
 
 def down(settings: ClusterSettings, steps: Steps) -> DownResult:
-    """Stops everything that carries the mark of the state folder, whatever else of the stack still lives.
+    """Stop everything that carries the mark of the state folder, whatever else of the stack still lives.
 
     Raises:
         ClusterError: a process survived, or a port of the stack is still held; names who holds it.
@@ -53,7 +53,7 @@ def down(settings: ClusterSettings, steps: Steps) -> DownResult:
 def stop_part(
     settings: ClusterSettings, steps: Steps, title: str, component: str, grace_s: float | None = None
 ) -> list[Owned]:
-    """Stops the processes of a component, in order, and returns those that had to be killed.
+    """Stop the processes of a component, in order, and return those that had to be killed.
 
     Args:
         grace_s: how long they have; None: as long as most.

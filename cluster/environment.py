@@ -22,7 +22,7 @@ FOREIGN = (
 
 
 def component_environment(settings: ClusterSettings, component: str, base: Mapping[str, str]) -> dict[str, str]:
-    """Returns the environment of one part of the stack: the caller's, the addresses, and the mark."""
+    """Return the environment of one part of the stack: the caller's, the addresses, and the mark."""
     inherited = {name: value for name, value in base.items() if name not in FOREIGN}
     paths = [str(PROJECT), *filter(None, [inherited.get("PYTHONPATH")])]
     return inherited | {
@@ -57,12 +57,12 @@ def _access(settings: ClusterSettings) -> dict[str, str]:
 
 
 def head_environment(settings: ClusterSettings, base: Mapping[str, str]) -> dict[str, str]:
-    """Returns the environment of the Ray head, from which Serve's controller and HAProxy take theirs."""
+    """Return the environment of the Ray head, from which Serve's controller and HAProxy take theirs."""
     return node_environment(settings, base) | _gcs_store(settings)
 
 
 def _gcs_store(settings: ClusterSettings) -> dict[str, str]:
-    """Returns what tells the head where Ray's state is kept; its password stays in its file."""
+    """Return what tells the head where Ray's state is kept; its password stays in its file."""
     hosts = settings.hosts
     if hosts.gcs_address is None:
         return {}
@@ -75,14 +75,14 @@ def _gcs_store(settings: ClusterSettings) -> dict[str, str]:
 
 
 def _patience(settings: ClusterSettings) -> dict[str, str]:
-    """Returns what keeps a node alive while its head is away."""
+    """Return what keeps a node alive while its head is away."""
     if settings.hosts.alone and settings.hosts.gcs_url is None:
         return {}
     return {"RAY_gcs_rpc_server_reconnect_timeout_s": str(RECONNECT_S)}
 
 
 def node_environment(settings: ClusterSettings, base: Mapping[str, str]) -> dict[str, str]:
-    """Returns the environment of a Ray node, head or not, from which replicas and HAProxy there take theirs."""
+    """Return the environment of a Ray node, head or not, from which replicas and HAProxy there take theirs."""
     sockets = settings.runtime / "ha"
     ports = settings.ports
     return (

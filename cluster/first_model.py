@@ -11,7 +11,7 @@ from features.errors import ClusterError
 
 
 def train_first_model(settings: ClusterSettings, base: Mapping[str, str]) -> None:
-    """Runs ``tollgate simulate`` and ``tollgate train``, which show their own progress.
+    """Run ``tollgate simulate`` and ``tollgate train``, which show their own progress.
 
     They run as processes of their own: training starts a local Ray, which must be gone before the head
     starts, and nothing of it stays in this process.

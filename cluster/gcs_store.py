@@ -18,7 +18,7 @@ SHUTTING_DOWN: Final = "serve-shutdown-in-progress"
 
 
 def check_gcs_store(settings: ClusterSettings, environment: Mapping[str, str]) -> None:
-    """Checks that Ray's head will find the store that it keeps its state in.
+    """Check that Ray's head will find the store that it keeps its state in.
 
     Raises:
         StoreRefused: its password would cross the network in the clear.
@@ -42,7 +42,7 @@ def check_gcs_store(settings: ClusterSettings, environment: Mapping[str, str]) -
 
 
 def forget_unfinished_shutdown(settings: ClusterSettings) -> bool:
-    """Removes what Ray kept there if Serve was cut off while it shut down; returns whether it was.
+    """Remove what Ray kept there if Serve was cut off while it shut down; return whether it was.
 
     A controller that finds its own note goes on to shut down, with whatever is deployed meanwhile. No Ray of ours
     may run.

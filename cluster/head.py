@@ -26,7 +26,7 @@ WITHOUT_GCS_GRACE_S = 3.0
 
 
 def start_head(settings: ClusterSettings, base: Mapping[str, str]) -> None:
-    """Starts Ray's head and waits until its dashboard, which is Serve's REST address, answers.
+    """Start Ray's head and wait until its dashboard, which is Serve's REST address, answers.
 
     The dashboard of a busy machine sometimes dies while it starts, and ``ray start`` calls that a success;
     so a head without one is taken down and started once more.
@@ -49,7 +49,7 @@ def start_head(settings: ClusterSettings, base: Mapping[str, str]) -> None:
 def run_ray_start(
     settings: ClusterSettings, command: Sequence[str], environment: Mapping[str, str], log: Path
 ) -> bool:
-    """Runs ``ray start``, which returns once the node is there; returns whether it is."""
+    """Run ``ray start``, which returns once the node is there; return whether it is."""
     with log.open("a") as output:
         try:
             finished = subprocess.run(
@@ -71,7 +71,7 @@ def run_ray_start(
 
 
 def head_command(settings: ClusterSettings) -> list[str]:
-    """Returns the command line of the head; every port that has a fixed default is given."""
+    """Return the command line of the head; every port that has a fixed default is given."""
     ports = settings.ports
     return [
         *(sys.executable, "-m", "cluster.ray_command", "start", "--head", *_node_address(settings)),
@@ -91,7 +91,7 @@ def _node_address(settings: ClusterSettings) -> list[str]:
 
 
 def stop_ray(settings: ClusterSettings) -> list[Owned]:
-    """Stops what lives of our Ray, Serve and HAProxy, and returns what had to be killed.
+    """Stop what lives of our Ray, Serve and HAProxy, and return what had to be killed.
 
     The raylet goes first and takes its workers along; the GCS, which only a head has and to which everything
     else says goodbye, goes last. All at once would take 15 s, as the GCS then waits for farewells that never come;
@@ -107,7 +107,7 @@ def stop_ray(settings: ClusterSettings) -> list[Owned]:
 
 
 def is_up(settings: ClusterSettings) -> bool:
-    """Returns whether our own head runs: GCS and raylet live, and the dashboard answers."""
+    """Return whether our own head runs: GCS and raylet live, and the dashboard answers."""
     names = {one.name for one in owned_by(settings.home, RAY)}
     if not {"gcs_server", "raylet"} <= names:
         return False
@@ -118,7 +118,7 @@ def is_up(settings: ClusterSettings) -> bool:
 
 
 def nodes(settings: ClusterSettings) -> list[dict[str, Any]]:
-    """Returns one summary a Ray node: its address, state and resources.
+    """Return one summary a Ray node: its address, state and resources.
 
     Raises:
         ClusterError: the dashboard does not answer.
@@ -133,7 +133,7 @@ def nodes(settings: ClusterSettings) -> list[dict[str, Any]]:
 
 
 def ray_headers(settings: ClusterSettings) -> dict[str, str]:
-    """Returns the headers that a request to Ray's dashboard needs: those of its token.
+    """Return the headers that a request to Ray's dashboard needs: those of its token.
 
     Raises:
         ClusterError: the file of the token can be read by others.
@@ -148,7 +148,7 @@ def _get(settings: ClusterSettings, path: str) -> httpx.Response:
 
 
 def make_private(folder: Path) -> None:
-    """Creates ``folder`` for this user alone; refuses one that another user put there first.
+    """Create ``folder`` for this user alone; refuse one that another user put there first.
 
     Raises:
         ClusterError: the folder is a link, belongs to somebody else, or is open to others.
@@ -164,7 +164,7 @@ def make_private(folder: Path) -> None:
 
 
 def keep_logs(settings: ClusterSettings) -> None:
-    """Moves the logs of the last Ray session into the state folder and removes the sockets' folder."""
+    """Move the logs of the last Ray session into the state folder and remove the sockets' folder."""
     if not settings.runtime.exists():
         return
     kept = settings.logs / "ray"

@@ -80,7 +80,7 @@ def leave_command(
 
 
 def with_port(head: str) -> str:
-    """Returns the address of a head with a port, by default that of our own heads.
+    """Return the address of a head with a port, by default that of our own heads.
 
     >>> with_port("10.0.0.1"), with_port("10.0.0.1:7000"), with_port("fd00::1"), with_port("[fd00::1]:7000")
     ('10.0.0.1:6390', '10.0.0.1:7000', '[fd00::1]:6390', '[fd00::1]:7000')

@@ -89,7 +89,7 @@ class Hosts(BaseModel):
 
     @property
     def gcs_address(self) -> str | None:
-        """Returns ``gcs_url`` as Ray reads it, without a path."""
+        """Return ``gcs_url`` as Ray reads it, without a path."""
         if self.gcs_url is None:
             return None
         parts = urlsplit(self.gcs_url)
@@ -97,7 +97,7 @@ class Hosts(BaseModel):
 
 
 def hosts_from(environment: Mapping[str, str], node_address: str | None, head_address: str | None) -> Hosts:
-    """Returns what the options say, and the environment where they say nothing.
+    """Return what the options say, and the environment where they say nothing.
 
     Raises:
         ValidationError: an address cannot be used.

@@ -21,7 +21,7 @@ EVERYWHERE = "0.0.0.0"
 
 
 def join(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) -> bool:
-    """Starts a worker node, unless it runs; returns whether it did already.
+    """Start a worker node, unless it runs; return whether it did already.
 
     Serve places replicas on it as soon as there are any to place, and starts HAProxy beside them.
 

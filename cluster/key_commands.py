@@ -122,7 +122,7 @@ def _path(file: Path | None, home: Path | None) -> Path:
 
 @contextmanager
 def _editing(file: Path | None, home: Path | None) -> Iterator[Path]:
-    """Gives the path of the keys, which no other command changes meanwhile: what one writes, another would undo.
+    """Give the path of the keys, which no other command changes meanwhile: what one writes, another would undo.
 
     Raises:
         InvalidKeys: their folder cannot be used.

@@ -21,7 +21,7 @@ LATE_S: Final = 15.0
 
 
 def leave(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps, drain_s: int) -> DownResult:
-    """Has Serve replace the replicas of this node by others elsewhere, then stops the node.
+    """Have Serve replace the replicas of this node by others elsewhere, then stop the node.
 
     Where there is no room for others, replicas stay until the deadline. A head that does not answer keeps nobody.
 
@@ -38,7 +38,7 @@ def leave(settings: ClusterSettings, environment: Mapping[str, str], steps: Step
 
 
 def _drained(settings: ClusterSettings, environment: Mapping[str, str], drain_s: int, tell: Tell) -> str:
-    """Returns what there is to say once no replica is left here, or the time for it is over."""
+    """Return what there is to say once no replica is left here, or the time for it is over."""
     try:
         asked = subprocess.run(
             drain_command(settings, drain_s),
@@ -64,7 +64,7 @@ def _drained(settings: ClusterSettings, environment: Mapping[str, str], drain_s:
 
 
 def drain_command(settings: ClusterSettings, drain_s: int) -> list[str]:
-    """Returns the command that tells the head that this node goes, and when at the latest."""
+    """Return the command that tells the head that this node goes, and when at the latest."""
     assert settings.hosts.head_address is not None
     return [
         *(sys.executable, "-m", "cluster.ray_command", "drain-node"),
@@ -75,5 +75,5 @@ def drain_command(settings: ClusterSettings, drain_s: int) -> list[str]:
 
 
 def replicas(settings: ClusterSettings) -> int:
-    """Returns how many replicas of Serve live on this machine."""
+    """Return how many replicas of Serve live on this machine."""
     return sum(title_of(one.process).startswith(REPLICA) for one in owned_by(settings.home, RAY))

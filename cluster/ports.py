@@ -12,7 +12,7 @@ from cluster.settings import ALL_INTERFACES, NeededPort
 
 
 def conflicts(needed: Iterable[NeededPort], home: Path, command: str = "up") -> list[str]:
-    """Returns what is in the way of the stack of ``home``: one sentence a port that a stranger holds, and one
+    """Return what is in the way of the stack of ``home``: one sentence a port that a stranger holds, and one
     a foreign stack of Tollgate, which usually holds many.
 
     Args:
@@ -35,7 +35,7 @@ def conflicts(needed: Iterable[NeededPort], home: Path, command: str = "up") -> 
 
 
 def is_taken(port: NeededPort) -> bool:
-    """Returns whether binding the port would fail. Connections in TIME_WAIT do not count."""
+    """Return whether binding the port would fail. Connections in TIME_WAIT do not count."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -48,7 +48,7 @@ def is_taken(port: NeededPort) -> bool:
 
 
 def holders_of(number: int) -> list[psutil.Process]:
-    """Returns the processes that hold a local port; empty where they belong to another user."""
+    """Return the processes that hold a local port; empty where they belong to another user."""
     try:
         connections = psutil.net_connections(kind="tcp")
     except psutil.AccessDenied:  # macOS answers this to root alone, but each process for its owner.
@@ -58,7 +58,7 @@ def holders_of(number: int) -> list[psutil.Process]:
 
 
 def ours_holds(number: int, home: Path) -> bool:
-    """Returns whether it is a process of the stack of ``home`` that holds a local port, and no stranger."""
+    """Return whether it is a process of the stack of ``home`` that holds a local port, and no stranger."""
     marks = [mark_of(process) for process in holders_of(number)]
     return bool(marks) and all(mark is not None and mark[0] == str(home) for mark in marks)
 

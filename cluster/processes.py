@@ -36,7 +36,7 @@ class Owned:
 
 
 def owned_by(home: Path, component: str | None = None) -> list[Owned]:
-    """Returns the living processes of the stack whose state folder is ``home``, all or one component's."""
+    """Return the living processes of the stack whose state folder is ``home``, all or one component's."""
     me = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found = []
     for process in psutil.process_iter():
@@ -51,7 +51,7 @@ def owned_by(home: Path, component: str | None = None) -> list[Owned]:
 
 
 def mark_of(process: psutil.Process) -> tuple[str, str] | None:
-    """Returns the state folder and the component that a process is marked with, None for a foreign one."""
+    """Return the state folder and the component that a process is marked with, None for a foreign one."""
     try:
         if process.status() == psutil.STATUS_ZOMBIE:
             return None
@@ -69,7 +69,7 @@ def mark_of(process: psutil.Process) -> tuple[str, str] | None:
 
 
 def _environment(process: psutil.Process) -> dict[str, str]:
-    """Returns the environment of a process, of one that just becomes another program once it has become it.
+    """Return the environment of a process, of one that just becomes another program once it has become it.
 
     For a moment that one shows neither environment nor command line. A thread of the kernel has no program, and a
     title that overwrote the environment is still a command line.
@@ -86,7 +86,7 @@ def _environment(process: psutil.Process) -> dict[str, str]:
 
 
 def name_of(process: psutil.Process) -> str:
-    """Returns a name that a person recognises: the program, or for an interpreter its module or script."""
+    """Return a name that a person recognises: the program, or for an interpreter its module or script."""
     try:
         name = process.name()
         arguments = process.cmdline()
@@ -99,7 +99,7 @@ def name_of(process: psutil.Process) -> str:
 
 
 def arguments_of(process: psutil.Process) -> list[str]:
-    """Returns the command line of a process; nothing for one that has gone."""
+    """Return the command line of a process; nothing for one that has gone."""
     try:
         return process.cmdline()
     except (psutil.NoSuchProcess, psutil.AccessDenied):
@@ -107,14 +107,14 @@ def arguments_of(process: psutil.Process) -> list[str]:
 
 
 def title_of(process: psutil.Process) -> str:
-    """Returns the title that a Ray worker gives itself; "" for a process that has gone."""
+    """Return the title that a Ray worker gives itself; "" for a process that has gone."""
     return next(iter(arguments_of(process)), "")
 
 
 def start_detached(
     command: Sequence[str | Path], *, environment: Mapping[str, str], folder: Path, log: Path
 ) -> None:
-    """Starts a process that outlives this one, in a session of its own, its output appended to ``log``.
+    """Start a process that outlives this one, in a session of its own, its output appended to ``log``.
 
     The shell in between ends at once, so the new process belongs to init: this process need not reap it.
     """
@@ -128,7 +128,7 @@ def start_detached(
 
 
 def stop(owned: Iterable[Owned], grace_s: float) -> list[Owned]:
-    """Asks processes to end, waits up to ``grace_s`` seconds, kills the rest and returns these."""
+    """Ask processes to end, wait up to ``grace_s`` seconds, kill the rest and return these."""
     asked = list(owned)
     for one in asked:
         _signal(one.process.terminate)
@@ -140,7 +140,7 @@ def stop(owned: Iterable[Owned], grace_s: float) -> list[Owned]:
 
 
 def _after(owned: Sequence[Owned], timeout_s: float) -> list[Owned]:
-    """Returns those that live still after so many seconds; sooner when none does.
+    """Return those that live still after so many seconds; sooner when none does.
 
     One that has ended and that nobody took note of yet, a zombie, does not live: in a container its new parent may
     take seconds for that, or never do it.

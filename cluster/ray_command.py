@@ -20,7 +20,7 @@ Start = Callable[..., Any]
 
 
 def main() -> None:
-    """Runs Ray's command with the arguments of this one."""
+    """Run Ray's command with the arguments of this one."""
     from ray._private import services
     from ray.scripts.scripts import cli
 
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def hiding(start: Start) -> Start:
-    """Returns what starts a process as ``start`` does, with a password on the command line moved to a variable."""
+    """Return what starts a process as ``start`` does, with a password on the command line moved to a variable."""
 
     def hidden(command: Sequence[str], *arguments: Any, **options: Any) -> Any:
         passwords = [argument for argument in command if argument.startswith(FLAG)]
@@ -48,7 +48,7 @@ def hiding(start: Start) -> Start:
 
 
 def without_password(start: Start) -> Start:
-    """Returns what starts a part of Ray that never connects to the store, and so needs no password of it."""
+    """Return what starts a part of Ray that never connects to the store, and so needs no password of it."""
 
     def started(*arguments: Any, **options: Any) -> Any:
         return start(*arguments, **(options | {"redis_password": None}))

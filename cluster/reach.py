@@ -14,7 +14,7 @@ HEALTH = "/grpc.health.v1.Health/Check"
 
 
 def check_shared_servers(settings: ClusterSettings) -> None:
-    """Checks that the servers which all nodes share are such that all nodes can reach them.
+    """Check that the servers which all nodes share are such that all nodes can reach them.
 
     Raises:
         ClusterError: the store or the registry is this machine's own, or clients are let in on loopback alone.
@@ -40,7 +40,7 @@ def check_shared_servers(settings: ClusterSettings) -> None:
 
 
 def check_keys(settings: ClusterSettings) -> None:
-    """Checks that the API keys can be read: ingress replicas would die of it again and again.
+    """Check that the API keys can be read: ingress replicas would die of it again and again.
 
     Raises:
         InvalidKeys: they cannot.
@@ -50,7 +50,7 @@ def check_keys(settings: ClusterSettings) -> None:
 
 
 def check_head(settings: ClusterSettings) -> None:
-    """Checks that a worker node will find its head, its token, the store and the registry.
+    """Check that a worker node will find its head, its token, the store and the registry.
 
     Raises:
         ClusterError: one of them is missing; says which.
@@ -82,7 +82,7 @@ def check_head(settings: ClusterSettings) -> None:
 
 
 def _speaks_grpc(address: str) -> bool:
-    """Returns whether a server of Ray listens there: each of them tells its health to everybody."""
+    """Return whether a server of Ray listens there: each of them tells its health to everybody."""
     import grpc  # type: ignore[import-untyped]
 
     with grpc.insecure_channel(address) as channel:
@@ -95,7 +95,7 @@ def _speaks_grpc(address: str) -> bool:
 
 
 def address_towards(head_address: str) -> str:
-    """Returns the address of this machine on the way to the head; nothing is sent.
+    """Return the address of this machine on the way to the head; nothing is sent.
 
     Raises:
         ClusterError: there is no way.

@@ -31,7 +31,7 @@ BAKED = (
 
 @contextmanager
 def exclusive(home: Path) -> Iterator[None]:
-    """Keeps every other ``up`` and ``down`` of the same state folder out; the kernel drops the lock at exit.
+    """Keep every other ``up`` and ``down`` of the same state folder out; the kernel drops the lock at exit.
 
     Raises:
         ClusterError: another command holds it.
@@ -52,7 +52,7 @@ def exclusive(home: Path) -> Iterator[None]:
 
 
 def remember(settings: ClusterSettings) -> None:
-    """Writes the settings down, for this user alone: an external address may hold a password."""
+    """Write the settings down, for this user alone: an external address may hold a password."""
     path = settings.home / "run.json"
     path.touch(mode=0o600)
     # Without what was not given: an earlier release refuses settings that it does not know.
@@ -60,12 +60,12 @@ def remember(settings: ClusterSettings) -> None:
 
 
 def forget(settings: ClusterSettings) -> None:
-    """Removes what :func:`remember` wrote."""
+    """Remove what :func:`remember` wrote."""
     (settings.home / "run.json").unlink(missing_ok=True)
 
 
 def remembered(home: Path) -> ClusterSettings | None:
-    """Returns the settings that the stack of ``home`` was started with, None when none was.
+    """Return the settings that the stack of ``home`` was started with, None when none was.
 
     What a later release wrote down besides is left out.
 
@@ -84,7 +84,7 @@ def remembered(home: Path) -> ClusterSettings | None:
 
 
 def refuse_changes(requested: ClusterSettings) -> None:
-    """Checks that a stack that stands was started with the settings that are now asked for.
+    """Check that a stack that stands was started with the settings that are now asked for.
 
     Raises:
         ClusterError: they differ in what only a fresh start can change; names the difference.

@@ -21,7 +21,7 @@ HEALTH_TIMEOUT_S = 3.0
 
 
 def start_mlflow(settings: ClusterSettings, base: Mapping[str, str]) -> None:
-    """Starts ``mlflow server`` on the state folder and waits until it answers.
+    """Start ``mlflow server`` on the state folder and wait until it answers.
 
     Raises:
         ClusterError: the server did not answer in time, or ended.
@@ -46,7 +46,7 @@ def start_mlflow(settings: ClusterSettings, base: Mapping[str, str]) -> None:
 
 
 def mlflow_command(settings: ClusterSettings) -> list[str]:
-    """Returns the command line of a server with one worker that also serves the artifacts."""
+    """Return the command line of a server with one worker that also serves the artifacts."""
     return [
         *(sys.executable, "-m", "mlflow", "server"),
         *("--host", LOOPBACK, "--port", str(settings.ports.mlflow), "--workers", "1"),
@@ -56,7 +56,7 @@ def mlflow_command(settings: ClusterSettings) -> list[str]:
 
 
 def answers(uri: str) -> bool:
-    """Returns whether the tracking server answers; a file or database address has no server to ask."""
+    """Return whether the tracking server answers; a file or database address has no server to ask."""
     if not uri.startswith(("http://", "https://")):
         return True
     try:
@@ -84,7 +84,7 @@ class Champion:
 
 
 def champion(uri: str) -> Champion | None:
-    """Returns what the alias ``champion`` names, None when the registry has none.
+    """Return what the alias ``champion`` names, None when the registry has none.
 
     Raises:
         ClusterError: the registry does not answer, or refuses.

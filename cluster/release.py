@@ -19,7 +19,7 @@ HEADS = "tg:heads"
 
 
 def tell_nodes(settings: ClusterSettings) -> None:
-    """Says for nodes that join what this head computes; alone it has none to tell.
+    """Say for nodes that join what this head computes; alone it has none to tell.
 
     Raises:
         ClusterError: the store does not take it.
@@ -31,7 +31,7 @@ def tell_nodes(settings: ClusterSettings) -> None:
 
 
 def check_same_features(settings: ClusterSettings) -> None:
-    """Checks that this node computes what its head does, as far as the head has said so.
+    """Check that this node computes what its head does, as far as the head has said so.
 
     Raises:
         ClusterError: it does not, or the store does not say.

@@ -32,7 +32,7 @@ PortBase = Annotated[
 
 @contextmanager
 def reporting() -> Iterator[None]:
-    """Turns an error of ours, or of a file, into a sentence and exit code 1; any other is a bug and shows its
+    """Turn an error of ours, or of a file, into a sentence and exit code 1; any other is a bug and shows its
     trace."""
     try:
         yield
@@ -51,6 +51,6 @@ def _say(text: str) -> None:
 
 
 def standing_settings(home: Path | None) -> ClusterSettings:
-    """Returns the settings that the stack of ``home`` was started with, or would be started with now."""
+    """Return the settings that the stack of ``home`` was started with, or would be started with now."""
     asked = settings_from(os.environ, home=home)
     return remembered(asked.home) or asked

@@ -11,7 +11,7 @@ SECRET_BYTES = 32
 
 
 def make_secret(path: Path) -> None:
-    """Writes a new random secret (64 hexadecimal digits) into ``path``, unless there is one already.
+    """Write a new random secret (64 hexadecimal digits) into ``path``, unless there is one already.
 
     Raises:
         ClusterError: the file belongs to somebody else, or others may read it.
@@ -27,7 +27,7 @@ def make_secret(path: Path) -> None:
 
 
 def read_secret(path: Path) -> str:
-    """Returns the secret in a file.
+    """Return the secret in a file.
 
     Raises:
         ClusterError: there is none, or others may read it.
@@ -40,7 +40,7 @@ def read_secret(path: Path) -> str:
 
 
 def check_private(path: Path) -> None:
-    """Checks that a file is this user's, and closed to others.
+    """Check that a file is this user's, and closed to others.
 
     Raises:
         ClusterError: it is not.

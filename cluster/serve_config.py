@@ -13,7 +13,7 @@ from features.yaml_text import parse_yaml
 
 
 def config_to_deploy(settings: ClusterSettings) -> tuple[Path, dict[str, Any]]:
-    """Returns the file to deploy and its content.
+    """Return the file to deploy and its content.
 
     That is the user's file itself when it names the address of this stack, and otherwise a copy in the
     state folder that does.
@@ -35,7 +35,7 @@ def config_to_deploy(settings: ClusterSettings) -> tuple[Path, dict[str, Any]]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Returns the content of a Serve config file.
+    """Return the content of a Serve config file.
 
     Raises:
         ClusterError: the file is missing, no YAML, or has no application.
@@ -52,7 +52,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def serves_the_champion(content: Mapping[str, Any]) -> bool:
-    """Returns whether a config serves what ``champion`` names, and names no registry or folder of its own."""
+    """Return whether a config serves what ``champion`` names, and names no registry or folder of its own."""
     applications = content["applications"]
     arguments = [application.get("args") or {} for application in applications]
     deployments = [one for application in applications for one in application.get("deployments") or []]
@@ -63,7 +63,7 @@ def serves_the_champion(content: Mapping[str, Any]) -> bool:
 
 
 def check_config(path: Path) -> None:
-    """Checks a Serve config file more strictly than Serve does, which leaves out what it does not know.
+    """Check a Serve config file more strictly than Serve does, which leaves out what it does not know.
 
     Raises:
         ClusterError: it has no application, or a key that nobody reads, or a value that nobody takes; names each.

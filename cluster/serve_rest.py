@@ -44,7 +44,7 @@ class Application:
 
 
 def deploy(settings: ClusterSettings, config: dict[str, Any]) -> None:
-    """Hands a config over; returns when Serve accepted it, before anything of it runs.
+    """Hand a config over; return when Serve accepted it, before anything of it runs.
 
     Raises:
         ClusterError: the dashboard does not answer, or the config is invalid.
@@ -63,7 +63,7 @@ def deploy(settings: ClusterSettings, config: dict[str, Any]) -> None:
 
 
 def applications(settings: ClusterSettings, timeout_s: float = REST_TIMEOUT_S) -> list[Application]:
-    """Returns every application with its deployments; empty when Serve does not run.
+    """Return every application with its deployments; empty when Serve does not run.
 
     Raises:
         ClusterError: the dashboard does not answer.
@@ -77,7 +77,7 @@ def applications(settings: ClusterSettings, timeout_s: float = REST_TIMEOUT_S) -
 
 
 def wait_until_running(settings: ClusterSettings, progress: Callable[[str], None]) -> list[Application]:
-    """Waits until every application runs; ``progress`` is told what is still missing.
+    """Wait until every application runs; ``progress`` is told what is still missing.
 
     Raises:
         ClusterError: a deployment failed, stayed unhealthy, or the time was over; carries Serve's message.
@@ -99,7 +99,7 @@ def wait_until_running(settings: ClusterSettings, progress: Callable[[str], None
 
 
 def shut_down(settings: ClusterSettings) -> bool:
-    """Asks Serve to delete its applications and waits for it; returns whether it did so in time."""
+    """Ask Serve to delete its applications and wait for it; return whether it did so in time."""
     try:
         httpx.delete(
             settings.dashboard_url + APPLICATIONS,
@@ -112,7 +112,7 @@ def shut_down(settings: ClusterSettings) -> bool:
 
 
 def failure(found: list[Application], logs: Path) -> str:
-    """Returns why a deployment does not run, in Serve's words, and where its logs are."""
+    """Return why a deployment does not run, in Serve's words, and where its logs are."""
     lines = ["The deployment did not come up."]
     for application in found:
         if application.status != "RUNNING":

@@ -63,7 +63,7 @@ class Ports(BaseModel):
 
     @classmethod
     def block(cls, base: int) -> dict[str, int]:
-        """Gives every port of a second stack from one number: base, base + 1, and so on.
+        """Give every port of a second stack from one number: base, base + 1, and so on.
 
         >>> Ports.block(20000)["http"], Ports.block(20000)["valkey"]
         (20000, 20001)
@@ -138,12 +138,12 @@ class ClusterSettings(BaseModel):
 
     @property
     def redis_address(self) -> str:
-        """Returns the address of the online store as it may be shown, without a password."""
+        """Return the address of the online store as it may be shown, without a password."""
         return public_address(self.redis_url_external or f"redis://{LOOPBACK}:{self.ports.valkey}/0")
 
     @property
     def redis_url(self) -> str:
-        """Returns the address of the online store with its password, which is read from its file: a secret.
+        """Return the address of the online store with its password, which is read from its file: a secret.
 
         Raises:
             StoreRefused: the store must not be reached like this.
@@ -152,7 +152,7 @@ class ClusterSettings(BaseModel):
 
     @property
     def store_variables(self) -> dict[str, str]:
-        """Returns the variables that tell a process of the stack where the online store is, and how to enter."""
+        """Return the variables that tell a process of the stack where the online store is, and how to enter."""
         url = self.redis_url_external or self.redis_address
         variables: dict[str, str | Path | None] = {
             store_address.URL: url,
@@ -166,53 +166,53 @@ class ClusterSettings(BaseModel):
 
     @property
     def mlflow_uri(self) -> str:
-        """Returns the address of the tracking server and model registry."""
+        """Return the address of the tracking server and model registry."""
         return self.mlflow_uri_external or f"http://{LOOPBACK}:{self.ports.mlflow}"
 
     @property
     def http_url(self) -> str:
-        """Returns the address that clients call."""
+        """Return the address that clients call."""
         everywhere = self.host in ("0.0.0.0", "::")
         return f"http://{LOOPBACK if everywhere else self.host}:{self.ports.http}"
 
     @property
     def dashboard_url(self) -> str:
-        """Returns the address of the Ray dashboard, which is also Serve's REST address."""
+        """Return the address of the Ray dashboard, which is also Serve's REST address."""
         return f"http://{LOOPBACK}:{self.ports.dashboard}"
 
     @property
     def secrets(self) -> Path:
-        """Returns the folder of the secrets, which this user alone can enter."""
+        """Return the folder of the secrets, which this user alone can enter."""
         return self.home / "secrets"
 
     @property
     def ray_token_file(self) -> Path:
-        """Returns the file of the token that guards Ray."""
+        """Return the file of the token that guards Ray."""
         return self.hosts.ray_token_file or self.secrets / "ray_token"
 
     @property
     def valkey_password_file(self) -> Path:
-        """Returns the file of the password of the embedded Valkey."""
+        """Return the file of the password of the embedded Valkey."""
         return self.secrets / "valkey_password"
 
     @property
     def logs(self) -> Path:
-        """Returns the folder of the log files that the launcher writes."""
+        """Return the folder of the log files that the launcher writes."""
         return self.home / "logs"
 
     @property
     def data(self) -> Path:
-        """Returns the folder of decisions (those that wait for the store, and the archive) and kept bundles."""
+        """Return the folder of decisions (those that wait for the store, and the archive) and kept bundles."""
         return self.data_folder or self.home / DATA
 
     @property
     def work(self) -> Path:
-        """Returns the working folder of every process of this stack; it is also their second mark."""
+        """Return the working folder of every process of this stack; it is also their second mark."""
         return self.home / WORK_FOLDER
 
     @property
     def runtime(self) -> Path:
-        """Returns the short folder that holds the sockets.
+        """Return the short folder that holds the sockets.
 
         A socket path may have 107 bytes. HAProxy appends 68 of its own and Ray more than 60, so a folder
         inside an arbitrarily deep ``home`` would be too long.
@@ -221,11 +221,11 @@ class ClusterSettings(BaseModel):
 
     @property
     def ray_logs(self) -> Path:
-        """Returns the folder where Ray and Serve log while the stack runs."""
+        """Return the folder where Ray and Serve log while the stack runs."""
         return self.runtime / "ray" / "session_latest" / "logs"
 
     def needed_ports(self) -> list[NeededPort]:
-        """Returns the ports that this stack binds, without those of external servers."""
+        """Return the ports that this stack binds, without those of external servers."""
         external = {"valkey": self.redis_url_external, "mlflow": self.mlflow_uri_external}
         unused = OF_A_HEAD if self.hosts.is_worker else frozenset()
         return [
@@ -259,7 +259,7 @@ def settings_from(
     node_address: str | None = None,
     head_address: str | None = None,
 ) -> ClusterSettings:
-    """Returns the settings of a stack: defaults, then the environment, then the given options.
+    """Return the settings of a stack: defaults, then the environment, then the given options.
 
     Args:
         environment: usually ``os.environ``; TOLLGATE_HOME, TOLLGATE_CONFIG, TOLLGATE_PORT_BASE,
@@ -315,7 +315,7 @@ def settings_from(
 
 
 def _access(environment: Mapping[str, str], home: Path, host: str | None) -> dict[str, object]:
-    """Returns the settings of who is let in, and how the stack enters the online store."""
+    """Return the settings of who is let in, and how the stack enters the online store."""
     keys = environment.get("TOLLGATE_API_KEYS_FILE")
     own = home / KEYS_FILE
     files = {

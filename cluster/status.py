@@ -29,7 +29,7 @@ class Part:
 
 
 def status(settings: ClusterSettings) -> list[Part]:
-    """Returns every part of the stack. Asks each server once, with a short time limit; changes nothing."""
+    """Return every part of the stack. Ask each server once, with a short time limit; change nothing."""
     looks: list[tuple[str, Callable[[ClusterSettings], Iterator[Part]]]] = [
         ("Online store", _online_store),
         ("Model registry", _registry),
@@ -115,7 +115,7 @@ def _ready(settings: ClusterSettings) -> Iterator[Part]:
 
 
 def _dependencies(answer: httpx.Response) -> Iterator[Part]:
-    """Yields one part a dependency, if the answer of GET /ready names them."""
+    """Yield one part a dependency, if the answer of GET /ready names them."""
     if not answer.headers.get("content-type", "").startswith("application/json"):
         return
     for name, state in answer.json().get("dependencies", {}).items():

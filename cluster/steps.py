@@ -20,7 +20,7 @@ class Steps:
 
     @contextmanager
     def step(self, title: str, live: bool = True) -> Iterator[Tell]:
-        """Shows a spinner while the body runs, then one line with the elapsed time.
+        """Show a spinner while the body runs, then one line with the elapsed time.
 
         Args:
             title: what is being done.
@@ -56,7 +56,7 @@ class Steps:
         self._line("[green]ok[/]", title, detail, self.seconds[title])
 
     def say(self, text: str) -> None:
-        """Shows a line of its own."""
+        """Show a line of its own."""
         self.console.print(escape(text), soft_wrap=True)
 
     def _line(self, sign: str, title: str, detail: str, seconds: float) -> None:

@@ -43,7 +43,7 @@ class UpResult:
 
 
 def up(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) -> UpResult:
-    """Starts whatever of the stack does not stand yet, then deploys the Serve config and waits for it.
+    """Start whatever of the stack does not stand yet, then deploy the Serve config and wait for it.
 
     Every part is first looked at: one that answers stays, the remains of one that does not are removed. So
     ``up`` on a running stack redeploys the config, and ``up`` after a crash repairs.
@@ -86,7 +86,7 @@ def up(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) 
 
 
 def running_components(settings: ClusterSettings, steps: Steps) -> set[str]:
-    """Returns the components that run, and answer or load their data; stops the processes of all others."""
+    """Return the components that run, and answer or load their data; stop the processes of all others."""
     answering: dict[str, Callable[[], bool]] = {
         VALKEY: lambda: (
             valkey.answers(settings.redis_url) or valkey.loaded_percent(settings.redis_url) is not None
@@ -117,7 +117,7 @@ def _check_ports(settings: ClusterSettings, steps: Steps) -> None:
 
 
 def wait_for_store(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps, running: bool) -> None:
-    """Returns once the online store answers; starts the embedded one, unless it is running.
+    """Return once the online store answers; start the embedded one, unless it is running.
 
     Raises:
         ClusterError: it does not.
@@ -143,7 +143,7 @@ def _registry(settings: ClusterSettings, environment: Mapping[str, str], steps: 
 
 
 def champion_to_serve(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) -> Champion:
-    """Returns what ``champion`` names; trains a first model where it names none.
+    """Return what ``champion`` names; train a first model where it names none.
 
     Raises:
         ClusterError: the registry does not answer, or training failed.
@@ -165,7 +165,7 @@ def champion_to_serve(settings: ClusterSettings, environment: Mapping[str, str],
 
 
 def check_release(settings: ClusterSettings, champion: Champion, steps: Steps, *, serving: bool) -> None:
-    """Says what decides while the champion was trained on other features than this release computes.
+    """Say what decides while the champion was trained on other features than this release computes.
 
     Args:
         serving: whether there are replicas, which go on as they are.
@@ -194,7 +194,7 @@ def check_release(settings: ClusterSettings, champion: Champion, steps: Steps, *
 
 
 def _decided_here(settings: ClusterSettings) -> str:
-    """Returns the version for this release that decided last on this machine, "" where none can be served."""
+    """Return the version for this release that decided last on this machine, "" where none can be served."""
     from deployments.served_bundles import kept_bundles  # It takes a second to import, and is hardly ever needed.
     from deployments.settings import ModelRef
 
@@ -233,7 +233,7 @@ def _deploy(settings: ClusterSettings, steps: Steps) -> None:
 
 
 def not_taken(ready: str) -> list[str]:
-    """Returns a sentence for each part that refused its settings, from the answer of GET /ready; with API keys in
+    """Return a sentence for each part that refused its settings, from the answer of GET /ready; with API keys in
     force it tells a stranger none.
 
     >>> not_taken('{"dependencies": {"router": {"problem": "%s: a rule is bad"}}}' % NOT_TAKEN)

@@ -13,7 +13,7 @@ from features.errors import ClusterError
 
 
 def upgrade_store(settings: ClusterSettings, environment: Mapping[str, str], steps: Steps) -> tuple[str, str]:
-    """Stops the embedded Valkey in order, so that its append-only file is whole; starts the installed one on that.
+    """Stop the embedded Valkey in order, so that its append-only file is whole; start the installed one on that.
 
     Everything else goes on: payments are decided meanwhile without the store, and recorded once it answers.
 

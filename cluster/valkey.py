@@ -25,7 +25,7 @@ PING_TIMEOUT_S = 2.0
 
 
 def start_valkey(settings: ClusterSettings, base: Mapping[str, str], tell: Tell = lambda _: None) -> None:
-    """Starts Valkey on the data of the state folder and waits until it answers.
+    """Start Valkey on the data of the state folder and wait until it answers.
 
     A server that finds an append-only file first loads it, and is waited for however long that takes.
 
@@ -60,7 +60,7 @@ def start_valkey(settings: ClusterSettings, base: Mapping[str, str], tell: Tell 
 
 
 def _secret_config(settings: ClusterSettings) -> Path:
-    """Returns a file for the server with its password: a command line could be read by everybody."""
+    """Return a file for the server with its password: a command line could be read by everybody."""
     path = settings.secrets / "valkey.conf"
     path.touch(mode=0o600)
     check_private(path)
@@ -71,7 +71,7 @@ def _secret_config(settings: ClusterSettings) -> Path:
 def valkey_command(
     binary: Path, secret_config: Path, data: Path, port: int, address: str = LOOPBACK, fsync: str = "everysec"
 ) -> list[str | Path]:
-    """Returns the command line of a server that keeps its writes in a file and evicts nothing.
+    """Return the command line of a server that keeps its writes in a file and evicts nothing.
 
     Args:
         fsync: ``everysec`` loses a second or two where the machine loses power, or where the server is killed
@@ -102,7 +102,7 @@ def _jemalloc() -> Path:
 
 
 def _allocator() -> dict[str, str]:
-    """Returns what has the server use the jemalloc that comes with Ray on Linux.
+    """Return what has the server use the jemalloc that comes with Ray on Linux.
 
     Packages of Valkey and Redis are built with it; the wheel of the embedded server is not, and takes more CPU.
     """
@@ -111,7 +111,7 @@ def _allocator() -> dict[str, str]:
 
 
 def answers(url: str) -> bool:
-    """Returns whether a Redis server answers PING at ``url`` within ``PING_TIMEOUT_S`` seconds."""
+    """Return whether a Redis server answers PING at ``url`` within ``PING_TIMEOUT_S`` seconds."""
     try:
         with client_of(url) as client:
             return bool(client.ping())
@@ -120,13 +120,13 @@ def answers(url: str) -> bool:
 
 
 def version(url: str) -> str:
-    """Returns the version of the Valkey that answers at ``url``."""
+    """Return the version of the Valkey that answers at ``url``."""
     with client_of(url) as client:
         return str(client.info("server")["valkey_version"])
 
 
 def check_answers(url: str, name: str) -> None:
-    """Checks that a Redis server answers and lets us in.
+    """Check that a Redis server answers and lets us in.
 
     Args:
         name: of the setting that the address comes from.
@@ -144,7 +144,7 @@ def check_answers(url: str, name: str) -> None:
 
 
 def check_keeps(url: str, name: str) -> str:
-    """Checks that a server of somebody's own keeps what it is given; returns what to say of it, "" for nothing.
+    """Check that a server of somebody's own keeps what it is given; return what to say of it, "" for nothing.
 
     Args:
         name: of the setting that the address comes from.
@@ -169,7 +169,7 @@ def check_keeps(url: str, name: str) -> str:
 
 
 def loaded_percent(url: str) -> float | None:
-    """Returns how much of its data a server that is loading has read; None when none is loading there."""
+    """Return how much of its data a server that is loading has read; None when none is loading there."""
     try:
         with client_of(url) as client:
             state = client.info("persistence")
@@ -179,7 +179,7 @@ def loaded_percent(url: str) -> float | None:
 
 
 def wait_while_loading(url: str, tell: Tell) -> None:
-    """Returns once a server is not loading any more, however long that takes; tells how far it is."""
+    """Return once a server is not loading any more, however long that takes; tell how far it is."""
     while (percent := loaded_percent(url)) is not None:
         tell(f"loads its data: {percent:.0f} %")
         time.sleep(POLL_S)  # It gives no notice.
@@ -187,7 +187,7 @@ def wait_while_loading(url: str, tell: Tell) -> None:
 
 
 def client_of(url: str) -> redis.Redis:
-    """Returns a client that gives up quickly; close it after use."""
+    """Return a client that gives up quickly; close it after use."""
     return redis.Redis.from_url(
         url,
         socket_connect_timeout=PING_TIMEOUT_S,

@@ -7,7 +7,7 @@ POLL_S = 0.2
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, poll_s: float = POLL_S) -> bool:
-    """Returns whether ``condition`` became true within ``timeout_s`` seconds; asks at least once."""
+    """Return whether ``condition`` became true within ``timeout_s`` seconds; ask at least once."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() >= deadline:

@@ -18,7 +18,7 @@ WRONG_VERSION: Final = "Version mismatch: "
 
 
 def start_worker(settings: ClusterSettings, base: Mapping[str, str]) -> None:
-    """Starts a raylet that joins the head; returns once the head has taken it in.
+    """Start a raylet that joins the head; return once the head has taken it in.
 
     On a busy machine Ray's own agents may be too slow for it, so it is tried once more, as a head is.
 
@@ -48,7 +48,7 @@ def start_worker(settings: ClusterSettings, base: Mapping[str, str]) -> None:
 
 
 def worker_command(settings: ClusterSettings) -> list[str]:
-    """Returns the command line of a worker node."""
+    """Return the command line of a worker node."""
     assert settings.hosts.head_address is not None
     assert settings.hosts.node_address is not None
     return [
@@ -63,12 +63,12 @@ def worker_command(settings: ClusterSettings) -> list[str]:
 
 
 def is_up(settings: ClusterSettings) -> bool:
-    """Returns whether the raylet of this machine lives. It ends by itself once the head has given it up."""
+    """Return whether the raylet of this machine lives. It ends by itself once the head has given it up."""
     return "raylet" in {one.name for one in owned_by(settings.home, RAY)}
 
 
 def node_id(settings: ClusterSettings) -> str:
-    """Returns what Ray calls this node, in hex; "" where its raylet has gone."""
+    """Return what Ray calls this node, in hex; "" where its raylet has gone."""
     raylets = [one.process for one in owned_by(settings.home, RAY) if one.name == "raylet"]
     arguments = [argument for process in raylets for argument in arguments_of(process)]
     return next((one.removeprefix(NODE_ID) for one in arguments if one.startswith(NODE_ID)), "")

@@ -103,7 +103,7 @@ class ServedBundles:
     async def decides(self, ref: ModelRef, version: str) -> bool:
         """Note the version that decides for an alias, for replicas that start while the registry is away.
 
-        Returns whether the disk took it.
+        Return whether the disk took it.
         """
         return await asyncio.to_thread(self._kept.decides, ref, version)
 

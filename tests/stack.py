@@ -42,17 +42,17 @@ class Stack:
         return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.home / "secrets" / "ray_token")}
 
     def ask_ray(self, path: str) -> httpx.Response:
-        """Returns the answer of Ray's dashboard, with the token of the stack."""
+        """Return the answer of Ray's dashboard, with the token of the stack."""
         token = (self.home / "secrets" / "ray_token").read_text()
         return httpx.get(self.dashboard + path, headers={"authorization": f"Bearer {token}"}, timeout=30)
 
     def tollgate(self, *arguments: str, timeout_s: float = UP_TIMEOUT_S) -> subprocess.CompletedProcess[str]:
-        """Runs the command ``tollgate`` on this stack and returns what it said, whatever its exit code."""
+        """Run the command ``tollgate`` on this stack and return what it said, whatever its exit code."""
         return _tollgate(self.home, *arguments, timeout_s=timeout_s)
 
 
 def patient(config: Path, folder: Path) -> Path:
-    """Returns a copy of a Serve config for a busy machine: no decision is degraded for slowness alone."""
+    """Return a copy of a Serve config for a busy machine: no decision is degraded for slowness alone."""
     text = config.read_text()
     for bound, longer in (
         (" deadline_ms: 100\n", " deadline_ms: 20000\n"),
@@ -92,7 +92,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def _free_block(home: Path) -> int:
-    """Returns the first of a block of free ports, clear of the default ingress ports and of the kernel's picks."""
+    """Return the first of a block of free ports, clear of the default ingress ports and of the kernel's picks."""
     choice = random.SystemRandom()
     for _ in range(ATTEMPTS):
         base = choice.randrange(20_000, 29_000 - INGRESS_PORTS, 100)

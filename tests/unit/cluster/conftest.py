@@ -22,7 +22,7 @@ Start = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Starts Python children with a chosen environment and folder; none of them survives the test."""
+    """Start Python children with a chosen environment and folder; none of them survives the test."""
     children: list[subprocess.Popen[str]] = []
 
     def start_child(

@@ -90,7 +90,7 @@ def ledger(ledger_of: Ledgers, store: AsyncOnlineStore, tmp_path: Path) -> Ledge
 
 @pytest.fixture
 def spools(tmp_path: Path) -> Iterator[Callable[[], Spool]]:
-    """Makes spools of replicas of one machine."""
+    """Make spools of replicas of one machine."""
     made: list[Spool] = []
 
     def make() -> Spool:

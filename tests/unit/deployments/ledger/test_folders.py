@@ -9,7 +9,7 @@ from deployments.settings import AppArgs
 
 
 def arguments(application: Any, name: str) -> tuple[Any, ...]:
-    """Returns what a deployment of the graph is made with."""
+    """Return what a deployment of the graph is made with."""
     found = application._bound_deployment
     if found.name == name:
         return tuple(found.init_args)
