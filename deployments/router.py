@@ -240,7 +240,10 @@ class Router:
         statuses: dict[str, Status] = {}
         for name, reply in zip(asked, replies, strict=True):
             statuses[name] = no_answer(reply) if isinstance(reply, BaseException) else reply
-        statuses["registry"] = self._uptime.status(self._watch.registry_answers, self._watch.registry)
+        poll_s = self._policy().settings.model_poll_s
+        asked_seldom = "" if poll_s else "; asked with a new policy alone, as model_poll_s is 0"
+        registry = f"{self._watch.registry}{asked_seldom}"
+        statuses["registry"] = self._uptime.status(self._watch.registry_answers, registry)
         problem = self._settings.problem or self._watch.problem or self._ledger.problem
         statuses["router"] = self._uptime.status(True, f"version {self._policy().model.version}", problem)
         return statuses

@@ -6,7 +6,7 @@ merchant lies between, in whatever order they arrived.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ from features.transaction import Int64s
 
 KNOWN_LABELS: Final = "known_labels"
 """The column of a history that they lie in."""
+ALWAYS: Final = np.iinfo(np.int64).min
+NEVER: Final = np.iinfo(np.int64).max
+UNDECIDED: Final = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,13 +39,6 @@ class LabelChanges:
     known_ms: Int64s
     change: Int64s
 
-    def standing(self, rows: int, as_of_ms: int) -> Int64s:
-        """Return the verdict (n,) that stood for each of n rows at a moment: 1 for a fraud, else 0."""
-        known = self.known_ms <= as_of_ms
-        frauds = np.zeros(rows, np.int64)
-        np.add.at(frauds, self.row[known], self.change[known])
-        return frauds
-
 
 def is_recorded(history: pa.Table) -> npt.NDArray[np.bool_]:
     """Return for each row (n,) whether it says when its labels became known, if any did."""
@@ -52,30 +48,68 @@ def is_recorded(history: pa.Table) -> npt.NDArray[np.bool_]:
 
 def label_changes(history: pa.Table) -> LabelChanges:
     """Return the changes of verdict that a history records. A verdict that stands already changes nothing."""
-    labels = history.column(KNOWN_LABELS).combine_chunks()
-    row: Int64s = pc.list_parent_indices(labels).to_numpy().astype(np.int64)
-    verdicts = pc.list_flatten(labels)
-    known_ms: Int64s = pc.struct_field(verdicts, "known_at").cast(pa.int64()).to_numpy(zero_copy_only=False)
-    is_fraud: Int64s = pc.struct_field(verdicts, "is_fraud").to_numpy(zero_copy_only=False).astype(np.int64)
-    order = np.lexsort((known_ms, row))
-    row, known_ms, is_fraud = row[order], known_ms[order], is_fraud[order]
+    row, known_ms, is_fraud = _verdicts(history)
     before = np.concatenate([np.zeros(1, np.int64), is_fraud])[:-1]
     before[np.flatnonzero(np.diff(row, prepend=-1))] = 0
     changed = is_fraud != before
     return LabelChanges(row[changed], known_ms[changed], (is_fraud - before)[changed])
 
 
-def verdict_changes(history: pa.Table) -> LabelChanges:
-    """Return the changes of verdict of all rows: as recorded, or else a fraud from the label delay after it on."""
-    recorded = label_changes(history)
-    is_fraud = pc.fill_null(pc.equal(history.column("is_fraud"), 1), False).to_numpy()
-    delayed = np.flatnonzero(is_fraud & ~is_recorded(history))
-    event_time_ms: Int64s = history.column("event_time").cast(pa.int64()).to_numpy()
-    return LabelChanges(
-        np.concatenate([recorded.row, delayed]),
-        np.concatenate([recorded.known_ms, event_time_ms[delayed] + LABEL_DELAY_MS]),
-        np.concatenate([recorded.change, np.ones(len(delayed), np.int64)]),
-    )
+def _verdicts(history: pa.Table) -> tuple[Int64s, Int64s, Int64s]:
+    """Return row, time of knowing and verdict of each recorded label, by row and then by time."""
+    labels = history.column(KNOWN_LABELS).combine_chunks()
+    row: Int64s = pc.list_parent_indices(labels).to_numpy().astype(np.int64)
+    verdicts = pc.list_flatten(labels)
+    known_ms: Int64s = pc.struct_field(verdicts, "known_at").cast(pa.int64()).to_numpy(zero_copy_only=False)
+    is_fraud: Int64s = pc.struct_field(verdicts, "is_fraud").to_numpy(zero_copy_only=False).astype(np.int64)
+    order = np.lexsort((known_ms, row))
+    return row[order], known_ms[order], is_fraud[order]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verdicts:
+    """Who was known as a fraud, and from when: what could be learned of n rows at any moment.
+
+    Attributes:
+        first_ms: (n,) when the first verdict on a row became known: as recorded, or for a fraud of which nothing
+            is recorded the label delay after it. ``ALWAYS`` where there is none, and silence says genuine;
+            ``NEVER`` for a fraud that no label tells.
+        changes: of all rows.
+    """
+
+    first_ms: Int64s
+    changes: LabelChanges
+
+    @classmethod
+    def of(cls, history: pa.Table) -> Self:
+        """Return the verdicts on the rows of a history: of its columns of event time, truth and known labels."""
+        is_fraud = pc.fill_null(pc.equal(history.column("is_fraud"), 1), False).to_numpy()
+        recorded = is_recorded(history)
+        first_ms = np.where(recorded & is_fraud, NEVER, ALWAYS)
+        row, known_ms, _ = _verdicts(history)
+        # In order of row and then of time, so that the first of a row is where a row begins.
+        first = np.flatnonzero(np.diff(row, prepend=-1))
+        first_ms[row[first]] = known_ms[first]
+        delayed = np.flatnonzero(is_fraud & ~recorded)
+        event_time_ms: Int64s = history.column("event_time").cast(pa.int64()).to_numpy()
+        first_ms[delayed] = event_time_ms[delayed] + LABEL_DELAY_MS
+        changes = label_changes(history)
+        return cls(
+            first_ms,
+            LabelChanges(
+                np.concatenate([changes.row, delayed]),
+                np.concatenate([changes.known_ms, first_ms[delayed]]),
+                np.concatenate([changes.change, np.ones(len(delayed), np.int64)]),
+            ),
+        )
+
+    def known_by(self, moment_ms: int) -> Int64s:
+        """Return what was known of each row (n,) at a moment: 1 fraud, 0 genuine, ``UNDECIDED`` not known yet."""
+        known = np.zeros(len(self.first_ms), np.int64)
+        told = self.changes.known_ms <= moment_ms
+        np.add.at(known, self.changes.row[told], self.changes.change[told])
+        known[self.first_ms > moment_ms] = UNDECIDED
+        return known
 
 
 def recorded_frauds(codes: Int64s, event_time_ms: Int64s, changes: LabelChanges) -> dict[str, Int64s]:

@@ -16,6 +16,7 @@ from training.evaluation.assemble import evaluation_result, steps
 from training.evaluation.fold_models import fit_fold
 from training.evaluation.html_report import html_report
 from training.evaluation.judged import JudgedFold
+from training.evaluation.late_labels import check_known
 from training.evaluation.metrics import MetricSettings
 from training.evaluation.own_features import FeatureRows
 from training.evaluation.protocols import Fold, Protocol, folds_of, load_protocol, spanning
@@ -176,6 +177,7 @@ def evaluate_protocol(
     if output.log:
         open_experiment(tracking_uri)
     folds = folds_of(asked, count_days(history))
+    check_known(history, folds)
     subject = Subject(
         title=asked.title or f"Protocol {label}",
         protocol=protocol_label(protocol),

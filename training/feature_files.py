@@ -5,7 +5,7 @@ such files: small enough to be handed to any worker, which reads from it what it
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-from features.known_labels import KNOWN_LABELS, verdict_changes
+from features.known_labels import KNOWN_LABELS, UNDECIDED, Verdicts
 from features.transaction import Int64s
 from training.arrivals import milliseconds
 from training.bundle import Period
@@ -41,14 +41,9 @@ class FeatureRange:
 
 @dataclass(frozen=True, slots=True)
 class FeatureTable:
-    """Rows of feature files, one range after the other.
-
-    Attributes:
-        as_of_ms: the moment whose verdicts are read as ``is_fraud``; None: those of the history, its truth.
-    """
+    """Rows of feature files, one range after the other."""
 
     ranges: tuple[FeatureRange, ...]
-    as_of_ms: int | None = None
 
     def __len__(self) -> int:
         return sum(len(part) for part in self.ranges)
@@ -62,25 +57,15 @@ class FeatureTable:
             columns: the ones that are read from disk; None: all.
         """
         for part in self.ranges:
-            yield from self._blocks(part, columns)
+            yield from _blocks(part, columns)
 
     def column(self, name: str) -> pa.ChunkedArray:
         """Return one column of all rows."""
         return pa.concat_tables(self.blocks([name])).column(name)
 
-    @property
-    def frauds(self) -> int:
-        """How many rows are a fraud, as ``is_fraud`` is read."""
-        return int(pc.sum(self.column(LABEL)).as_py() or 0)
-
     def within(self, period: Period) -> "FeatureTable":
         """Return the rows of a period."""
-        ranges = tuple(kept for part in self.ranges if len(kept := _within(part, period)))
-        return replace(self, ranges=ranges)
-
-    def known_by(self, moment: datetime) -> "FeatureTable":
-        """Return the same rows with the verdicts that stood at a moment; the files must hold ``VERDICTS``."""
-        return replace(self, as_of_ms=milliseconds(moment))
+        return FeatureTable(tuple(kept for part in self.ranges if len(kept := _within(part, period))))
 
     def shard(self, rank: int, shards: int) -> "FeatureTable":
         """Return one of so many equal pieces of consecutive rows; the last ``len % shards`` rows are in none."""
@@ -95,7 +80,7 @@ class FeatureTable:
             if begin < end:
                 ranges.append(FeatureRange(part.path, part.start + begin, part.start + end))
             first += len(part)
-        return replace(self, ranges=tuple(ranges))
+        return FeatureTable(tuple(ranges))
 
     def chosen(self, rows: Int64s, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield chosen rows (ascending indices), a block at a time."""
@@ -104,22 +89,12 @@ class FeatureTable:
             begin, end = np.searchsorted(rows, [first, first + len(part)])
             if begin < end:
                 start = first
-                for block in self._blocks(part, columns):
+                for block in _blocks(part, columns):
                     begin, end = np.searchsorted(rows, [start, start + len(block)])
                     if begin < end:
                         yield block.take(pa.array(rows[begin:end] - start))
                     start += len(block)
             first += len(part)
-
-    def _blocks(self, part: FeatureRange, columns: Sequence[str] | None) -> Iterator[pa.Table]:
-        if self.as_of_ms is None or (columns is not None and LABEL not in columns):
-            yield from _blocks(part, columns)
-            return
-        read = None if columns is None else list(dict.fromkeys([*columns, *VERDICTS]))
-        for block in _blocks(part, read):
-            verdicts = pa.array(verdict_changes(block).standing(len(block), self.as_of_ms), pa.int8())
-            learned = block.set_column(block.column_names.index(LABEL), LABEL, verdicts)
-            yield learned if columns is None else learned.select(columns)
 
 
 def write_features(path: Path, rows: pa.Table) -> FeatureTable:
@@ -133,6 +108,35 @@ def write_features(path: Path, rows: pa.Table) -> FeatureTable:
         for batch in rows.combine_chunks().to_batches(max_chunksize=BLOCK_ROWS):
             file.write_batch(batch)
     return FeatureTable((FeatureRange(str(path), 0, len(rows)),))
+
+
+def known_by(table: FeatureTable, moment: datetime, folder: Path) -> FeatureTable:
+    """Return the rows as they were known at a moment: labels by the verdicts so far, undecided rows left out.
+
+    Where nothing was known otherwise than it is now, it is the same table; else it is written anew.
+
+    Args:
+        table: with ``VERDICTS``.
+        folder: for new files, which every node can write; it is made.
+    """
+    moment_ms = milliseconds(moment)
+    tables = []
+    for number, part in enumerate(table.ranges):
+        one = FeatureTable((part,))
+        verdicts = pa.concat_tables(one.blocks(VERDICTS))
+        known = Verdicts.of(verdicts).known_by(moment_ms)
+        if not np.array_equal(known, verdicts.column(LABEL).to_numpy()):
+            folder.mkdir(exist_ok=True)
+            rows = pa.concat_tables(one.blocks())
+            rows = rows.set_column(rows.column_names.index(LABEL), LABEL, pa.array(known, pa.int8()))
+            one = write_features(folder / f"{number}.arrow", rows.filter(pa.array(known != UNDECIDED)))
+        tables.append(one)
+    return joined(tables)
+
+
+def count_frauds(table: FeatureTable) -> int:
+    """Return how many rows are a fraud."""
+    return int(pc.sum(table.column(LABEL)).as_py() or 0)
 
 
 def joined(tables: Sequence[FeatureTable]) -> FeatureTable:

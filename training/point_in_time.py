@@ -106,7 +106,7 @@ def point_in_time(
         history: a history folder (:mod:`training.history_files`) that every node can read.
         folder: an empty folder that every node can write; the features lie in it.
         since, until: bounds on event time, with a time zone; None: open.
-        columns: the ``ID_COLUMNS`` that are wanted.
+        columns: of the history that are wanted beside the features.
         labelled: leave out rows without a label.
         partitions: pieces that the entities are divided into; None: by the number of rows.
 

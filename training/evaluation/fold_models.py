@@ -6,6 +6,7 @@ from features.definitions import FEATURE_NAMES, fingerprint
 from training.bundle import Bundle, Manifest, Thresholds
 from training.evaluation.own_features import FeatureRows
 from training.evaluation.protocols import Fold
+from training.feature_files import count_frauds
 from training.fit import fit
 from training.fit_parameters import FitParameters
 from training.fitted_bundle import fitted_bundle
@@ -27,7 +28,7 @@ def fit_fold(
         thresholds=thresholds,
         training_period=fold.train,
         training_rows=len(train),
-        training_frauds=train.frauds,
+        training_frauds=count_frauds(train),
         created_at=datetime.now(UTC),
     )
     return fitted_bundle(manifest, fitted, validation)

@@ -19,9 +19,8 @@ from training.evaluation.judged import JudgedFold, bundle_importance, bundle_sco
 from training.evaluation.known_frauds import judged_rows
 from training.evaluation.protocols import Fold
 from training.evaluation.slices import slices
-from training.feature_files import EVENT_TIME, LABEL, FeatureTable
+from training.feature_files import EVENT_TIME, LABEL, FeatureTable, known_by
 from training.feature_rows import labelled_rows, to_matrix
-from training.split import check_known
 
 _BESIDE: Final = ("customer_id", "fraud_pattern")
 _ID: Final = "transaction_id"
@@ -32,12 +31,14 @@ class FeatureRows:
     """The labelled rows of some time with all features, in files.
 
     Attributes:
+        folder: of the files.
         table: the rows, for fitting.
         held: those of them that metrics may be computed on.
         rows: what metrics need of these, in their order.
         ids: their transaction ids, when they were asked for.
     """
 
+    folder: Path
     table: FeatureTable
     held: FeatureTable
     rows: HeldOut
@@ -62,17 +63,12 @@ class FeatureRows:
         beside = (*_BESIDE, _ID) if ids else _BESIDE
         table = labelled_rows(history, period, folder, beside)
         held = table if judging is None else table.within(judging)
-        return cls(table, held, _held_out(held), held.column(_ID) if ids else None)
+        return cls(folder, table, held, held_out(held), held.column(_ID) if ids else None)
 
     def learned(self, period: Period, test: Period) -> FeatureTable:
-        """Return the rows of a period to learn from before a test: with the verdicts that stood as it began.
-
-        Raises:
-            InvalidHistory: too few frauds were known by then.
-        """
-        table = self.table.within(period).known_by(test.since)
-        check_known(table.frauds, period, test)
-        return table
+        """Return the rows of a period to learn from before a test, as they were known when it began."""
+        folder = self.folder / f"known-{period.since:%Y%m%d}-{test.since:%Y%m%d}"
+        return known_by(self.table.within(period), test.since, folder)
 
     def between(self, period: Period) -> Rows:
         """Return which of ``rows`` lie in a period."""
@@ -114,7 +110,7 @@ class FeatureRows:
 _SLICED_BY: Final = ("count_last_30d", "merchant_count_last_30d", "merchant_fraud_count_30d")
 
 
-def _held_out(rows: FeatureTable) -> HeldOut:
+def held_out(rows: FeatureTable) -> HeldOut:
     """Return what metrics need of rows, read column by column."""
     labels = rows.column(LABEL).to_numpy().astype(np.float64)
     amount_minor = np.rint(rows.column("amount").to_numpy() * MINOR_UNITS).astype(np.int64)

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyp
 from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
 
 from features.formulas import Matrix
-from features.known_labels import LabelChanges, verdict_changes
+from features.known_labels import UNDECIDED, Verdicts
 from training.arrivals import milliseconds
 from training.bundle import EnsembleWeights
 from training.evaluation.held_out import HeldOut
@@ -26,7 +26,6 @@ from training.evaluation.slices import slices
 from training.history_files import read_days
 from training.ingestion.mapping import ColumnMapping
 from training.models import Floats
-from training.split import check_known
 
 ROUNDS: Final = 100
 """Trees: the default of XGBoost's scikit-learn interface."""
@@ -38,7 +37,7 @@ class PublishedRows:
 
     rows: HeldOut
     matrix: Matrix
-    verdicts: LabelChanges
+    verdicts: Verdicts
 
     @classmethod
     def of(cls, history: Path, mapping: ColumnMapping | None) -> "PublishedRows":
@@ -54,22 +53,19 @@ class PublishedRows:
         matrix = published_matrix(table)
         known = pc.is_valid(table.column("is_fraud")).to_numpy()
         table = table.filter(pa.array(known))
-        return cls(_held_out(table, matrix[known]), matrix[known], verdict_changes(table))
+        return cls(_held_out(table, matrix[known]), matrix[known], Verdicts.of(table))
 
     def judge(self, fold: Fold) -> JudgedFold:
-        """Return the test of a fold by baselines fitted on its training period; they need no validation.
-
-        Raises:
-            InvalidHistory: too few frauds of the training period were known as the test began.
-        """
+        """Return the test of a fold by baselines fitted on its training period; they need no validation."""
         rows = self.rows
         time = rows.event_time_ms
         train = (time >= milliseconds(fold.train.since)) & (time < milliseconds(fold.train.until))
         in_test = (time >= milliseconds(fold.test.since)) & (time < milliseconds(fold.test.until))
         judged = np.flatnonzero(judged_rows(fold, time, rows.customer, rows.labels))
-        standing = self.verdicts.standing(len(rows), milliseconds(fold.test.since))[train]
-        check_known(int(standing.sum()), fold.train, fold.test)
-        baselines = Baselines.fit(self.matrix[train], standing.astype(np.float64))
+        known = self.verdicts.known_by(milliseconds(fold.test.since))
+        train &= known != UNDECIDED
+        labels = known[train].astype(np.float64)
+        baselines = Baselines.fit(self.matrix[train], labels)
         test = self.matrix[judged]
         return JudgedFold(
             fold=fold,
@@ -77,7 +73,7 @@ class PublishedRows:
             scores=baselines.scores(test),
             importance=baselines.importance(test[some_rows(len(test))]),
             train_rows=int(train.sum()),
-            train_frauds=int(standing.sum()),
+            train_frauds=int(labels.sum()),
             left_out=int(in_test.sum()) - len(judged),
         )
 

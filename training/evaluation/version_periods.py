@@ -21,6 +21,9 @@ _SEEN: Final = ("train", "validation")
 def version_periods(version: RegisteredVersion, manifest: Manifest, tracking_uri: str) -> Mapping[str, Period]:
     """Return the periods of a version's split: "train", "validation", "test" and others; "train" at least.
 
+    "judging" is the time whose frauds the test goes by: from before it where customers known as defrauded are left
+    out (:attr:`training.evaluation.protocols.Fold.judging`).
+
     Raises:
         RegistryUnavailable: the registry does not answer.
     """
@@ -55,7 +58,7 @@ def _recorded(version: RegisteredVersion, tracking_uri: str) -> Mapping[str, Any
 
 
 def period_fold(days: DayCounts, periods: Mapping[str, Period], since: date | None, until: date | None) -> Fold:
-    """Return the fold that judges a version on a period; nobody is left out of it.
+    """Return the fold that judges a version on a period. Nobody is left out, but of its own test as it was judged.
 
     Args:
         days: what each day of the history holds.
@@ -81,14 +84,22 @@ def period_fold(days: DayCounts, periods: Mapping[str, Period], since: date | No
     test = Period(since=first, until=end)
     check_part(days, test, "the period")
     train = periods["train"]
-    return Fold(f"{first:%Y-%m-%d}", train, periods.get("validation", train), test, None)
+    known_since = periods["judging"].since if test == own and "judging" in periods else first
+    return Fold(
+        f"{first:%Y-%m-%d}",
+        train,
+        periods.get("validation", train),
+        test,
+        known_since if known_since < first else None,
+    )
 
 
 def check_not_seen(fold: Fold, periods: Mapping[str, Period], version: str) -> None:
     """Check that a version learned from no label that was unknown when a test began.
 
     Raises:
-        EvaluationRefused: it was fitted on payments of the test, or of the days of label delay before it.
+        EvaluationRefused: it was fitted on payments of the test, or of the days of label delay before it; or it
+            learned verdicts that became known later, as its own test begins later.
     """
     seen_until = max(periods[name].until for name in _SEEN if name in periods)
     known_until = fold.test.since - timedelta(days=LABEL_DELAY_DAYS)
@@ -97,6 +108,12 @@ def check_not_seen(fold: Fold, periods: Mapping[str, Period], version: str) -> N
             f"Version {version} was fitted on payments until {seen_until:%Y-%m-%d}. A test from"
             f" {fold.test.since:%Y-%m-%d} needs one fitted on none after {known_until:%Y-%m-%d}, as labels are"
             f" known {LABEL_DELAY_DAYS} days later. Choose later days, or train under a protocol without --model."
+        )
+    own = periods.get("test")
+    if own is not None and fold.test.since < own.since:
+        raise EvaluationRefused(
+            f"Version {version} learned what was known on {own.since:%Y-%m-%d}, when its own test began; a test"
+            f" from {fold.test.since:%Y-%m-%d} begins before that. Choose later days."
         )
 
 

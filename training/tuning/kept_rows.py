@@ -5,7 +5,7 @@ rows.npz        what metrics need of the same rows
 """
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +14,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 
 from features.definitions import FEATURE_NAMES
 from features.formulas import Matrix
-from features.known_labels import LabelChanges, verdict_changes
+from features.known_labels import LabelChanges, Verdicts
 from features.transaction import Int64s
 from training.arrivals import milliseconds
 from training.bundle import Period
@@ -39,7 +39,7 @@ class KeptRows:
 
     matrix: Matrix
     rows: HeldOut
-    verdicts: LabelChanges
+    verdicts: Verdicts
 
     @classmethod
     def open(cls, folder: Path) -> "KeptRows":
@@ -53,7 +53,8 @@ class KeptRows:
                 labels=arrays["labels"],
                 groupings={},
             )
-            verdicts = LabelChanges(*(arrays[f"verdict_{field.name}"] for field in fields(LabelChanges)))
+            changes = LabelChanges(arrays["changed_row"], arrays["changed_ms"], arrays["change"])
+            verdicts = Verdicts(arrays["first_verdict_ms"], changes)
         return cls(np.load(folder / FEATURES_FILE, mmap_mode="r"), rows, verdicts)
 
     def between(self, period: Period) -> Int64s:
@@ -73,10 +74,10 @@ def keep_rows(history: Path, period: Period, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with scratch_folder() as scratch:
-        _keep(FeatureRows.of(history, period, scratch), folder)
+        keep(FeatureRows.of(history, period, scratch), folder)
 
 
-def _keep(computed: FeatureRows, folder: Path) -> None:
+def keep(computed: FeatureRows, folder: Path) -> None:
     rows = computed.rows
     # In order of time, so that the periods of a fold are read from the disk in one piece.
     order = np.argsort(rows.event_time_ms, kind="stable")
@@ -90,7 +91,7 @@ def _keep(computed: FeatureRows, folder: Path) -> None:
         matrix[place[start : start + len(block)]] = block
         start += len(block)
     matrix.flush()
-    verdicts = verdict_changes(pa.concat_tables(computed.held.blocks(VERDICTS)))
+    verdicts = Verdicts.of(pa.concat_tables(computed.held.blocks(VERDICTS)))
     partial = folder / f"{ROWS_FILE}.partial.npz"
     np.savez(
         partial,
@@ -99,9 +100,10 @@ def _keep(computed: FeatureRows, folder: Path) -> None:
         customer=rows.customer[order],
         customers=rows.customers,
         labels=rows.labels[order],
-        verdict_row=place[verdicts.row],
-        verdict_known_ms=verdicts.known_ms,
-        verdict_change=verdicts.change,
+        first_verdict_ms=verdicts.first_ms[order],
+        changed_row=place[verdicts.changes.row],
+        changed_ms=verdicts.changes.known_ms,
+        change=verdicts.changes.change,
     )
     os.replace(partial, folder / ROWS_FILE)
 

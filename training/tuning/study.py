@@ -26,12 +26,17 @@ BEST_FILE: Final = "best.json"
 RESULT_FILE: Final = "tuning.json"
 
 
+LABELS: Final = "those that stood as the test began"
+"""Which verdicts trials learn. Earlier releases learned those that the history has now, and wrote nothing here."""
+
+
 class StudySettings(BaseModel):
     """What decides the result of a search, beside the code.
 
     Attributes:
         data_sha256: version of the history; fingerprint: of the feature definitions.
         folds: name to the periods of each test, in words; space: name to range or choices.
+        labels: which verdicts the trials learn.
         defaults: parameters of the first trial.
         score, metric: of the objective.
         metric_settings: what metrics depend on.
@@ -43,6 +48,7 @@ class StudySettings(BaseModel):
     fingerprint: str
     protocol: str
     folds: dict[str, str]
+    labels: str
     space: dict[str, Any]
     defaults: dict[str, Any]
     trials: int

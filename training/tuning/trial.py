@@ -8,7 +8,7 @@ import numpy as np
 import xgboost as xgb
 from pydantic import BaseModel, ConfigDict
 
-from features.errors import InvalidHistory
+from features.known_labels import UNDECIDED
 from training.arrivals import milliseconds
 from training.bundle import EnsembleWeights, Period
 from training.ensemble import fit_ensemble
@@ -19,7 +19,6 @@ from training.fit_parameters import FitParameters
 from training.models import BoostedModel, Floats
 from training.samples import Samples
 from training.shard_fit import fit_shard
-from training.split import check_known
 from training.tuning.kept_rows import KeptRows
 
 SCORES: Final = ("lr", "xgb", "ensemble")
@@ -67,7 +66,7 @@ def run_trial(
     kept = KeptRows.open(folder)
     try:
         metrics, weights, rounds = _judged(kept, fold, parameters, settings, threads)
-    except (np.linalg.LinAlgError, xgb.core.XGBoostError, InvalidHistory) as error:
+    except (np.linalg.LinAlgError, xgb.core.XGBoostError) as error:
         return FoldOutcome(trial=trial, fold=fold.name, failed=str(error).splitlines()[0])
     return FoldOutcome(
         trial=trial,
@@ -82,7 +81,7 @@ def run_trial(
 def _judged(
     kept: KeptRows, fold: Fold, parameters: FitParameters, settings: MetricSettings, threads: int
 ) -> tuple[dict[str, dict[str, float]], EnsembleWeights, int]:
-    train, validation = (_samples(kept, period, fold, parameters) for period in (fold.train, fold.validation))
+    train, validation = (samples(kept, period, fold, parameters) for period in (fold.train, fold.validation))
     fitted = fit_shard(train, validation, parameters, threads=threads)
     xgb_model = BoostedModel(fitted.boosted.booster)
     ensemble = fit_ensemble(
@@ -103,16 +102,11 @@ def _judged(
     return metrics, ensemble.weights, fitted.boosted.rounds
 
 
-def _samples(kept: KeptRows, period: Period, fold: Fold, parameters: FitParameters) -> Samples:
-    """Return the rows of a period with the verdicts that stood as the test began.
-
-    Raises:
-        InvalidHistory: too few frauds were known by then.
-    """
+def samples(kept: KeptRows, period: Period, fold: Fold, parameters: FitParameters) -> Samples:
+    """Return the rows of a period as they were known when the test began."""
     chosen = kept.between(period)
-    standing = kept.verdicts.standing(len(kept.rows), milliseconds(fold.test.since))
-    labels = standing[chosen].astype(np.float64)
-    check_known(int(labels.sum()), period, fold.test)
+    known = kept.verdicts.known_by(milliseconds(fold.test.since))[chosen]
+    chosen, labels = chosen[known != UNDECIDED], known[known != UNDECIDED].astype(np.float64)
     return Samples(kept.matrix[chosen], labels, parameters.weights(labels))
 
 

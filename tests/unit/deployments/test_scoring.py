@@ -233,6 +233,18 @@ async def test_text_that_is_not_unicode_fails_its_item_by_its_field_and_no_other
     assert "string" in body["results"][1]["error"]["message"]
 
 
+@pytest.mark.parametrize("nested", [b'{"a":' * 300 + b"1" + b"}" * 300, b"[" * 300 + b"]" * 300, b"01", b'"\x01"'])
+async def test_what_is_no_json_for_another_reason_is_not_parsed_again(
+    nested: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def parsed(*_: Any, **__: Any) -> None:
+        raise AssertionError("the lenient parser takes a hundred times as long")
+
+    monkeypatch.setattr("deployments.json_bulk._leniently", parsed)
+    answer = await scoring(Graph()).predict_batch(b"[%b,%b]" % (nested, encode(GOOD)), b"")
+    assert error_of(answer, 400)["code"] == "invalid_json"
+
+
 async def test_beside_text_that_is_not_unicode_all_other_items_mean_what_they_mean_without_it() -> None:
     others = [
         good(customer_id="Caf\u00e9 \U0001f600"),

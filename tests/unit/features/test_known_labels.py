@@ -1,5 +1,8 @@
 """The recorded labels of a history: which verdicts change something, and from when until when they count."""
 
+from dataclasses import replace
+from random import Random
+
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
@@ -9,15 +12,22 @@ from hypothesis import strategies as st
 from features.definitions import DAY_MS, LABEL_DELAY_MS
 from features.errors import InvalidHistory
 from features.history import HISTORY_SCHEMA
-from features.known_labels import LabelChanges, is_recorded, label_changes, recorded_frauds, verdict_changes
+from features.known_labels import (
+    UNDECIDED,
+    LabelChanges,
+    Verdicts,
+    is_recorded,
+    label_changes,
+    recorded_frauds,
+)
 from features.transaction import Int64s
 from tests.parity.histories import MONDAY, history_table, labelled_histories
 from tests.parity.oracle import Event
 
-Verdicts = list[tuple[int, int]]
+Labels = list[tuple[int, int]]
 
 
-def history(*labels: Verdicts | None) -> pa.Table:
+def history(*labels: Labels | None) -> pa.Table:
     cells = [
         None if one is None else [{"known_at": when, "is_fraud": fraud} for when, fraud in one] for one in labels
     ]
@@ -54,19 +64,40 @@ def test_a_history_of_several_chunks_is_one() -> None:
     assert changes_of(pa.concat_tables(parts)) == [(1, 1, 1), (2, 2, 1), (3, 3, 1)]
 
 
-def stood(event: Event, as_of_ms: int) -> bool:
-    """Return whether an event was known as a fraud at a moment, by its last label or the label delay."""
+def known(event: Event, as_of_ms: int) -> int:
+    """Return what was known of an event at a moment, by its labels so far or the label delay."""
     if event.labels is None:
-        return event.fraud and event.time + LABEL_DELAY_MS <= as_of_ms
-    known = [is_fraud for known_ms, is_fraud in event.labels if known_ms <= as_of_ms]
-    return bool(known) and known[-1]
+        return int(event.fraud) if not event.fraud or event.time + LABEL_DELAY_MS <= as_of_ms else UNDECIDED
+    so_far = [is_fraud for known_ms, is_fraud in event.labels if known_ms <= as_of_ms]
+    if so_far:
+        return int(so_far[-1])
+    return UNDECIDED if event.labels or event.fraud else 0
 
 
 @given(labelled_histories(), st.floats(-1, 60))
-def test_the_verdict_that_stands_is_the_last_one_that_was_known(events: list[Event], day: float) -> None:
+def test_what_is_known_is_the_last_verdict_so_far_and_nothing_before_the_first(
+    events: list[Event], day: float
+) -> None:
     as_of_ms = MONDAY + int(day * DAY_MS)
-    standing = verdict_changes(history_table(events)).standing(len(events), as_of_ms)
-    assert standing.tolist() == [stood(event, as_of_ms) for event in events]
+    verdicts = Verdicts.of(history_table(events))
+    assert verdicts.known_by(as_of_ms).tolist() == [known(event, as_of_ms) for event in events]
+
+
+@given(labelled_histories(), st.floats(-1, 60), st.randoms(use_true_random=False))
+def test_what_was_said_later_could_be_anything_without_a_change_of_what_was_known(
+    events: list[Event], day: float, random: Random
+) -> None:
+    """But that something was said, which leaves a row out that nobody had a verdict on before."""
+    as_of_ms = MONDAY + int(day * DAY_MS)
+
+    def otherwise(event: Event) -> Event:
+        if event.labels is None:
+            return event
+        later = [(when, random.random() < 0.5 if when > as_of_ms else fraud) for when, fraud in event.labels]
+        return replace(event, labels=tuple(later))
+
+    before, after = (Verdicts.of(history_table(one)) for one in (events, [otherwise(event) for event in events]))
+    np.testing.assert_array_equal(before.known_by(as_of_ms), after.known_by(as_of_ms))
 
 
 def counted(codes: list[int], days: list[float], *changes: tuple[int, float, int]) -> list[int]:

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from features.definitions import LABEL_DELAY_MS
 from features.history import HISTORY_SCHEMA
 from training.bundle import Period
-from training.feature_files import EVENT_TIME, LABEL, VERDICTS, FeatureTable, joined, write_features
+from training.feature_files import (
+    EVENT_TIME,
+    LABEL,
+    FeatureTable,
+    count_frauds,
+    joined,
+    known_by,
+    write_features,
+)
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 SIZES = (7, 0, 12, 1)
@@ -89,33 +97,35 @@ def frauds(table: FeatureTable) -> list[int]:
     return [n for block in found for n, fraud in zip(block["number"], block[LABEL], strict=True) if fraud]
 
 
-def test_a_table_as_of_a_moment_has_the_verdicts_that_stood_then(labelled: FeatureTable) -> None:
+def test_rows_that_nobody_knew_enough_of_are_left_out(labelled: FeatureTable, tmp_path: Path) -> None:
     assert frauds(labelled) == [0, 3, 6, 9]
-    assert frauds(labelled.known_by(START)) == []
-    assert frauds(labelled.known_by(START + DELAY + timedelta(seconds=1))) == [0]
-    after_a_week = labelled.known_by(START + DELAY + timedelta(minutes=1))
-    assert frauds(after_a_week) == [0, 6]
-    assert frauds(labelled.known_by(START + 2 * DELAY)) == [0, 3, 6]
-    assert (labelled.frauds, after_a_week.frauds) == (4, 2)
-    assert len(after_a_week) == 12
+    after_a_week = known_by(labelled, START + DELAY + timedelta(minutes=1), tmp_path / "week")
+    assert (numbers(after_a_week), frauds(after_a_week)) == ([n for n in range(12) if n not in (3, 9)], [0, 6])
+    later = known_by(labelled, START + 2 * DELAY, tmp_path / "later")
+    assert (numbers(later), frauds(later)) == ([n for n in range(12) if n != 9], [0, 3, 6])
+    assert count_frauds(later) == 3
+    at_first = known_by(labelled, START, tmp_path / "first")
+    assert numbers(at_first) == [n for n in range(12) if n % 3]
+    assert frauds(labelled) == [0, 3, 6, 9]
 
 
-def test_parts_of_a_table_as_of_a_moment_are_as_of_it_too(labelled: FeatureTable) -> None:
-    known = labelled.known_by(START + DELAY + timedelta(minutes=1))
-    period = Period(since=START + timedelta(seconds=3), until=START + timedelta(seconds=12))
-    for part in (known.within(period), known.between(3, 12), known.shard(1, 2)):
-        assert frauds(part) == [6]
-    (block, *_) = known.chosen(np.arange(3, 7), [LABEL])
-    assert block.column(LABEL).to_pylist() == [0, 0]
-    assert known.column(LABEL).to_pylist() == [1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0]
+def test_rows_that_were_known_as_they_are_now_are_not_written_again(
+    labelled: FeatureTable, tmp_path: Path
+) -> None:
+    table = labelled.between(4, 9)
+    assert known_by(table, START + DELAY + timedelta(minutes=1), tmp_path / "same") == table
+    assert not (tmp_path / "same").exists()
 
 
-def test_all_columns_come_as_they_were_written(labelled: FeatureTable) -> None:
-    (block, *_) = labelled.known_by(START).blocks()
-    assert block.column_names == [EVENT_TIME, "number", "other", *VERDICTS[1:]]
-    assert block.column(LABEL).to_pylist() == [0] * 5
-    (numbered, *_) = labelled.known_by(START).blocks(["number"])
-    assert numbered.column_names == ["number"]
+def test_a_verdict_that_was_taken_back_later_was_a_fraud_until_then(tmp_path: Path) -> None:
+    told = [(START + DELAY, 1), (START + 2 * DELAY, 0)]
+    labels = [{"known_at": int(when.timestamp() * 1000), "is_fraud": fraud} for when, fraud in told]
+    table = rows(0, 1).append_column(LABEL, pa.array([0], pa.int8()))
+    known = HISTORY_SCHEMA.field("known_labels")
+    written = write_features(tmp_path / "back.arrow", table.append_column(known, pa.array([labels], known.type)))
+    found = [frauds(known_by(written, START + DELAY * weeks, tmp_path / f"{weeks}")) for weeks in (1, 2)]
+    assert found == [[0], []]
+    assert len(known_by(written, START, tmp_path / "before")) == 0
 
 
 def test_a_period_without_rows_is_empty(table: FeatureTable) -> None:

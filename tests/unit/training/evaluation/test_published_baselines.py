@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -8,8 +9,10 @@ from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]
 from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
 from xgboost import XGBClassifier
 
+from features.definitions import DAY_MS
 from tests.parity.histories import history_table
 from tests.unit.training.written_histories import two_months, write_history
+from training.arrivals import milliseconds
 from training.evaluation.protocols import Protocol, folds_of
 from training.evaluation.published_baselines import Baselines, PublishedRows
 from training.evaluation.published_features import PUBLISHED_NAMES
@@ -41,3 +44,25 @@ def test_a_fold_is_fitted_on_its_training_days_and_judged_on_customers_that_are_
     assert len(judged.scores["lr"]) == len(judged.rows)
     assert set(judged.importance["xgb"]) == set(PUBLISHED_NAMES)
     assert judged.rows.groupings["merchant"].names[0] == "with known frauds"
+
+
+def test_baselines_learn_what_was_known_as_the_test_began(tmp_path: Path) -> None:
+    protocol = Protocol(test_since=(date(2025, 6, 26),), train_days=28, remove_known=False)
+    events = two_months(rows=3000)
+    late = [
+        replace(event, labels=((event.time + 60 * DAY_MS, True),)) if event.fraud and at % 3 == 0 else event
+        for at, event in enumerate(events)
+    ]
+    judged = []
+    for name, some in (("known", events), ("late", late)):
+        history = write_history(tmp_path / name, history_table(some))
+        (fold,) = folds_of(protocol, count_days(history))
+        judged.append(PublishedRows.of(history, None).judge(fold))
+    known, unknown = judged
+    left_out = sum(
+        event.labels is not None and milliseconds(fold.train.since) <= event.time < milliseconds(fold.train.until)
+        for event in late
+    )
+    assert left_out > 10
+    assert known.train_rows - unknown.train_rows == known.train_frauds - unknown.train_frauds == left_out
+    np.testing.assert_array_equal(known.rows.labels, unknown.rows.labels)

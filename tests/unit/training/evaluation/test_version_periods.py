@@ -54,3 +54,18 @@ def test_labels_of_validation_count_as_seen() -> None:
     late = {**PERIODS, "validation": period("2018-07-01", "2018-07-13")}
     with pytest.raises(EvaluationRefused, match=r"Version 3 was fitted on payments until 2018-07-13"):
         check_not_seen(fold, late, "3")
+
+
+def test_a_test_that_begins_before_a_versions_own_could_hold_labels_that_it_learned() -> None:
+    long_gap = {**PERIODS, "test": period("2018-08-01", "2018-08-15")}
+    with pytest.raises(EvaluationRefused, match=r"learned what was known on 2018-08-01.*2018-07-25 begins before"):
+        check_not_seen(period_fold(days(), long_gap, date(2018, 7, 25), None), long_gap, "3")
+    check_not_seen(period_fold(days(), long_gap, date(2018, 8, 1), None), long_gap, "3")
+
+
+def test_its_own_test_leaves_out_whom_it_left_out_when_the_version_was_made() -> None:
+    recorded = {**PERIODS, "judging": period("2018-07-05", "2018-08-15")}
+    assert period_fold(days(), recorded, None, None).known_since == recorded["judging"].since
+    assert period_fold(days(), recorded, date(2018, 7, 20), None).known_since is None
+    of_nobody = {**PERIODS, "judging": PERIODS["test"]}
+    assert period_fold(days(), of_nobody, None, None).known_since is None

@@ -7,7 +7,7 @@ from pathlib import Path
 from training.bundle import Period
 from training.evaluation.protocols import Fold
 from training.tuning.search import Wanted
-from training.tuning.study import Study, StudySettings
+from training.tuning.study import LABELS, Study, StudySettings
 from training.tuning.trial import FoldOutcome
 
 
@@ -22,6 +22,7 @@ def settings(**changed: object) -> StudySettings:
         fingerprint="f",
         protocol="p",
         folds={"a": "x"},
+        labels=LABELS,
         space={},
         defaults={},
         trials=9,
