@@ -36,7 +36,7 @@ integration: $(INSTALLED) ## with one real part: MLflow, HAProxy, a Valkey that 
 	$(BIN)/pytest -n auto --dist worksteal tests/integration
 
 parity: $(INSTALLED) ## the offline features equal the online ones
-	$(BIN)/pytest tests/parity
+	$(BIN)/pytest -n 2 --dist loadfile tests/parity
 
 serve: $(INSTALLED) ## the real graph over HTTP, on free ports of its own
 	$(BIN)/pytest tests/serve

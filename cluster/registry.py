@@ -12,7 +12,7 @@ from cluster.processes import MLFLOW, owned_by, start_detached
 from cluster.settings import LOOPBACK, ClusterSettings
 from cluster.waiting import wait_until
 from features.definitions import fingerprint
-from features.errors import ClusterError
+from features.errors import ClusterError, RegistryUnavailable
 from features.store_address import public_address
 
 MODEL = "tollgate"
@@ -93,15 +93,19 @@ def champion(uri: str) -> Champion | None:
         raise ClusterError(
             f"The model registry at {public_address(uri)} does not answer; see MLFLOW_TRACKING_URI."
         )
-    # Imported here because it takes two seconds, which `tollgate --help` need not wait for.
-    from mlflow.exceptions import MlflowException
-
-    from training.mlflow_client import mlflow_client
+    from training.mlflow_client import mlflow_client, talking_to_mlflow
 
     try:
-        found = mlflow_client(uri).get_model_version_by_alias(MODEL, ALIAS)
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise ClusterError(f"The model registry at {public_address(uri)} refused: {error}") from error
+        with talking_to_mlflow(uri):
+            # Imported here because it takes two seconds, which `tollgate --help` need not wait for.
+            from mlflow.exceptions import MlflowException
+
+            try:
+                found = mlflow_client(uri).get_model_version_by_alias(MODEL, ALIAS)
+            except MlflowException as error:
+                if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    raise
+                return None
+    except RegistryUnavailable as error:
+        raise ClusterError(str(error)) from None
     return Champion(str(found.version), found.tags.get("feature_fingerprint"))

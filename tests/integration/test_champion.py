@@ -1,12 +1,15 @@
 """What the launcher says of the champion, read from a real registry."""
 
 import os
+import traceback
 from io import StringIO
 from pathlib import Path
 
 import mlflow
 import pytest
 import yaml
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 from rich.console import Console
 
 from cluster import status
@@ -70,6 +73,20 @@ def test_the_champion_tells_whether_this_release_can_serve_it(
     registry.promote(version)
     assert champion(registry.tracking_uri) == champion_to_serve(stack, {}, steps) == Champion(version, found)
     assert Champion(version, found).fits == fits
+
+
+def test_a_registry_that_refuses_is_reported_without_the_password_of_its_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise MlflowException(
+            "403 Forbidden for http://analyst:secret@models.example/api", error_code=PERMISSION_DENIED
+        )
+
+    monkeypatch.setattr(mlflow.MlflowClient, "get_model_version_by_alias", refuse)
+    with pytest.raises(ClusterError, match="403 Forbidden") as refused:
+        champion(f"sqlite:///{tmp_path}/mlflow.db")
+    assert "secret" not in "".join(traceback.format_exception(refused.value))
 
 
 def test_an_empty_registry_has_no_champion(tmp_path: Path) -> None:
