@@ -4,18 +4,10 @@ from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
+from features.transaction import TEXT_COLUMNS
 from training.arrivals import moment
 
-_OPTIONAL = (
-    "merchant_id",
-    "device_id",
-    "currency",
-    "merchant_category",
-    "transaction_type",
-    "geo_location",
-    "lat",
-    "long",
-)
+_FIELDS = (*TEXT_COLUMNS, "lat", "long")
 
 
 def request_bodies(table: pa.Table) -> list[dict[str, Any]]:
@@ -33,9 +25,8 @@ def _body(event_time_ms: int, row: dict[str, Any]) -> dict[str, Any]:
     return {
         "transaction_id": row["transaction_id"],
         "timestamp": timestamp(event_time_ms),
-        "customer_id": row["customer_id"],
         "amount": row["amount_minor"] / 100,
-        **{name: row[name] for name in _OPTIONAL if row[name] is not None},
+        **{name: row[name] for name in _FIELDS if row[name] is not None},
     }
 
 
